@@ -1,0 +1,1 @@
+"""Who works: roles, prompts, tools, models."""

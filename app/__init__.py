@@ -1,0 +1,1 @@
+"""The wiring, and the application service that every face uses."""

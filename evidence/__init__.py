@@ -1,0 +1,1 @@
+"""What is true: claims, checks, evidence, verdicts."""

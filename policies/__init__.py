@@ -1,0 +1,1 @@
+"""What is allowed: settings, tool rules, paths, budgets. Pure rules."""

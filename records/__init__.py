@@ -1,0 +1,1 @@
+"""The nouns that all rooms share: frozen, closed, and without I/O."""

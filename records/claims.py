@@ -1,0 +1,62 @@
+"""The claim: a statement about a commit, with the checks that would prove it (S0)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from assay.records.base import Record
+from assay.records.checks import Check
+from assay.records.plans import Identifier
+
+
+class ClaimKind(StrEnum):
+    """What a change says that it is; each kind states what proves it."""
+
+    FIX = "fix"
+    FEATURE = "feature"
+    REFACTOR = "refactor"
+    PERFORMANCE = "performance"
+    DEPENDENCY = "dependency"
+    DOCS = "docs"
+    TESTS = "tests"
+
+
+class ChangedExpectation(Record):
+    """A test of the base whose expectation the change alters on purpose."""
+
+    test: str
+    why: str
+
+
+class ClaimDraft(Record):
+    """What an author submits. The framework adds who, and which commits: authors do not know them."""
+
+    kind: ClaimKind
+    statement: str
+    """Free text for people; shown, and never used to decide."""
+    requirements: tuple[Identifier, ...] = ()
+    """Ids of the requirements that are said to be fulfilled; empty means all of the unit."""
+    checks: tuple[Check, ...] = ()
+    """The author's own checks: they can refute the claim, and never prove it."""
+    behaviour_changed: tuple[str, ...] = ()
+    """Public functions or commands that behave differently now."""
+    changed_expectations: tuple[ChangedExpectation, ...] = ()
+    new_dependencies: tuple[str, ...] = ()
+    declined: str | None = None
+    """Why it could not be done. An honest outcome of its own, neither a proof nor a lie."""
+    disputes: tuple[ChangedExpectation, ...] = ()
+    """Tests that the author holds to be wrong, each with the reason; the tester derives them again."""
+
+
+class Claim(Record):
+    """A draft, bound to its author and its commits."""
+
+    id: Identifier
+    author: str
+    """Role, or `person:NAME`."""
+    unit: Identifier | None = None
+    base: str
+    """Commit that the change starts from."""
+    head: str
+    """Commit that the claim is about."""
+    draft: ClaimDraft

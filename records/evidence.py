@@ -1,0 +1,83 @@
+"""Evidence: what executing a check showed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from assay.records.base import Record
+from assay.records.sandboxes import Ending
+
+Side = Literal["base", "head"]
+
+
+class Cell(Record):
+    """Which source was run with which tests (S7)."""
+
+    source: Side
+    tests: Side
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.tests}"
+
+
+PhaseOutcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+FailureKind = Literal["assertion", "error", "import", "none"]
+
+
+class TestOutcome(Record):
+    """What became of one test id."""
+
+    __test__ = False  # pytest collects classes by their name otherwise
+
+    id: str
+    reports: int = 1
+    """How often the runner reported it; anything but 1 does not count as passed."""
+    setup: PhaseOutcome | None = None
+    call: PhaseOutcome | None = None
+    teardown: PhaseOutcome | None = None
+    failure: FailureKind = "none"
+    """By what it failed: a false assertion, another error, or an import that did not work."""
+    message: str = ""
+    """The end of the failure's text, bounded."""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Reported once, with set-up, call and tear-down passed (S6)."""
+        return self.reports == 1 and self.setup == self.call == self.teardown == "passed"
+
+
+class Evidence(Record):
+    """One execution in a fresh sandbox, and everything needed to do it again."""
+
+    id: str
+    """Unique in the run; names the purpose, the cell and the replicate."""
+    purpose: str
+    """For a person: `regression`, `blank`, `held out`, `doubt`, …"""
+    cell: Cell
+    replicate: int = 0
+    commit: str
+    """Commit whose source was laid down."""
+    tree: str
+    """Git tree that was executed: source with the trusted overlay."""
+    overlay: str | None = None
+    """Git tree of the trusted overlay."""
+    image: str
+    """`sha256:…` of the sandbox image."""
+    policy: str
+    """Digest of the settings in force."""
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    ending: Ending | None
+    """None: the sandbox was lost before the command ended."""
+    outcomes: tuple[TestOutcome, ...] = ()
+    expected: tuple[str, ...] = ()
+    """Test ids that had to be reported."""
+    output: str = ""
+    """Standard output and error, bounded."""
+    output_bytes: int = 0
+    output_digest: str = ""
+    """`sha256:…` of the whole of standard output."""
+    started: datetime
+    seconds: float

@@ -1,0 +1,116 @@
+"""What a sandbox is to the rest of assay: a place to run commands and to put and take files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from assay.records.sandboxes import CommandResult, Image, Process, SandboxOwner, SandboxProfile
+from assay.records.trees import Contents, TakenTree, Tree
+
+WORKSPACE: Final = "/workspace"
+"""Where the tree that is worked on lies, and where commands start."""
+
+REPORT_DESCRIPTOR: Final = 3
+"""Descriptor on which a command that is run with `report=True` may write what `CommandResult.report` holds."""
+
+
+class Sandbox(Protocol):
+    """One sandbox, from the moment it is opened until it is closed.
+
+    Every method raises `SandboxLost` when the sandbox is gone, within a second of its end.
+    """
+
+    @property
+    def id(self) -> str:
+        """Identity of the sandbox in its provider, for people and logs."""
+        ...
+
+    @property
+    def image(self) -> Image:
+        """The image that it was made from."""
+        ...
+
+    async def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str = WORKSPACE,
+        timeout: float | None = None,
+        output_limit: int | None = None,
+        report: bool = False,
+    ) -> CommandResult:
+        """Run a command to its end and return how it ended.
+
+        Args:
+            command: an argument vector, or one string for `/bin/sh -c`.
+            stdin: given to the command, then closed.
+            env: added to the profile's environment.
+            cwd: absolute path, or relative to the workspace.
+            timeout: seconds; the profile's limit where None.
+            output_limit: bytes kept of each stream; the profile's limit where None.
+            report: give the command the descriptor `REPORT_DESCRIPTOR` to write results on.
+
+        When it returns, no process of the command is alive any more.
+        """
+        ...
+
+    async def read(self, path: str, *, limit: int = 50_000_000) -> bytes:
+        """Return the content of a file; raises FileNotFoundError, IsADirectoryError, PermissionError,
+        and ValueError when it is longer than `limit` bytes."""
+        ...
+
+    async def write(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        """Write a file whole, creating its directories; raises PermissionError, IsADirectoryError, DiskFull."""
+        ...
+
+    async def put_tree(self, tree: Tree, contents: Contents, *, root: str = WORKSPACE) -> None:
+        """Make `root` hold exactly `tree`. Only what differs from the last tree put or taken there travels.
+
+        Raises DiskFull, and SandboxRefused for a link that leaves the tree or a path that is not relative.
+        """
+        ...
+
+    async def take_tree(self, *, root: str = WORKSPACE) -> TakenTree:
+        """Return the tree that `root` holds now; `.git` directories are left out.
+
+        Raises SandboxRefused, naming the path, for devices, sockets, FIFOs and links that leave the tree.
+        """
+        ...
+
+    async def processes(self) -> tuple[Process, ...]:
+        """Return the processes alive in the sandbox, the supervisor left out."""
+        ...
+
+    async def close(self) -> None:
+        """Kill everything in it and remove it. Closing twice is fine."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class SandboxProvider(Protocol):
+    """Where sandboxes come from."""
+
+    async def image(self, profile: SandboxProfile) -> Image:
+        """Return the image that a profile means now; raises ImageMissing, EngineUnavailable."""
+        ...
+
+    async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> Sandbox:
+        """Return a fresh sandbox that nobody has used. The caller closes it (`async with`)."""
+        ...
+
+    async def reap(self) -> tuple[str, ...]:
+        """Remove the sandboxes whose owner process is dead, and return their ids."""
+        ...
+
+    async def close(self) -> None:
+        """Close every sandbox that is still open, and the connection."""
+        ...

@@ -1,0 +1,1 @@
+"""assay: agents claim, assay proves, people sign."""

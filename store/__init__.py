@@ -1,0 +1,1 @@
+"""What is kept: the bare git store, the ledger, transcripts, blobs."""
