@@ -1,0 +1,124 @@
+"""`assay.toml` as one frozen object: what is allowed, who works with what, and how much of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from assay.records.base import Record
+from assay.records.sandboxes import SandboxProfile
+
+
+class Budget(Record):
+    """Upper bounds; None is no bound. Counted from the ledger, so that a restart does not reset them."""
+
+    model_calls: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Input and output together."""
+    money: Annotated[float, Field(gt=0)] | None = None
+    """In the currency of the price table."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """Wall time of work; waiting for a person does not count."""
+    commands: Annotated[int, Field(ge=1)] | None = None
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    """How often a role may try the same unit."""
+
+
+class ToolRules(Record):
+    """Lists of `tool(pattern)`, judged in this order; what no rule names is denied."""
+
+    deny: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+
+class RoleSettings(Record):
+    """`[agents.NAME]`: how one role works."""
+
+    model: str = ""
+    """`provider:model`, or `scripted:FILE`; empty means the model given on the command line."""
+    parameters: dict[str, JsonValue] = {}
+    """Passed to the model's constructor."""
+    prompt: str | None = None
+    """Path of a Markdown file in the place of the built-in prompt, relative to `assay.toml`."""
+    tools: tuple[str, ...] = ("ls", "read_file", "write_file", "edit_file", "glob", "grep", "execute")
+    sandbox: str = "default"
+    """Name of a profile under `[sandboxes]`."""
+    paths: tuple[str, ...] = ()
+    """gitignore-style patterns that narrow further what the role may change; empty narrows nothing."""
+    budget: Budget = Budget()
+    rules: ToolRules = ToolRules()
+
+
+class ProjectSettings(Record):
+    """`[project]`: what kind of repository this is."""
+
+    root: str = "."
+    """Folder of a monorepo in which commands run."""
+    runner: Literal["pytest"] = "pytest"
+    test_command: tuple[str, ...] = ()
+    """Arguments added to the runner's own, for instance `["-m", "not slow"]`."""
+    source_roots: tuple[str, ...] = (".", "src")
+    """Folders put on the import path, relative to `root`."""
+
+
+class PathSettings(Record):
+    """`[paths]`: which files are what, gitignore-style."""
+
+    tests: tuple[str, ...] = ("tests/", "test/", "test_*.py", "*_test.py", "conftest.py")
+    protected: tuple[str, ...] = ()
+    """What no role may change, beside the built-in harness and CI files."""
+
+
+class CheckpointSettings(Record):
+    """`[checkpoints]`: where a person is asked although nothing is wrong."""
+
+    plan: bool = True
+    delivery: bool = True
+
+
+class ProofSettings(Record):
+    """`[proof]`: how hard a claim is examined."""
+
+    baseline_runs: Annotated[int, Field(ge=1, le=20)] = 2
+    """Runs of the unchanged tests at the base; only ids that pass all of them count for regression."""
+    replicates: Annotated[int, Field(ge=1, le=50)] = 2
+    """Fresh sandboxes in which a refutation must reproduce."""
+    sandbox: str = "default"
+    seconds: Annotated[float, Field(gt=0)] = 600.0
+    """Time limit of one execution of the suite."""
+
+
+class GateSettings(Record):
+    """`[gates.NAME]`: a rule over the whole change."""
+
+    command: tuple[str, ...] = ()
+    """Run at base and head; what fails only at head is the change's."""
+    max_files: int | None = None
+    max_lines: int | None = None
+    on_failure: Literal["block", "ask", "warn"] = "ask"
+
+
+class Settings(Record):
+    """Everything that `assay.toml` says, with the built-in defaults for what it leaves out."""
+
+    project: ProjectSettings = ProjectSettings()
+    agents: dict[str, RoleSettings] = {}
+    sandboxes: dict[str, SandboxProfile] = {}
+    paths: PathSettings = PathSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    proof: ProofSettings = ProofSettings()
+    gates: dict[str, GateSettings] = {}
+    budget: Budget = Budget()
+    """Of the whole run."""
+    prices: dict[str, tuple[float, float]] = {}
+    """Model name to price per million input and output tokens."""
+
+    def role(self, name: str) -> RoleSettings:
+        """Return the settings of a role, the defaults where it has none."""
+        return self.agents.get(name, RoleSettings())
+
+    def sandbox(self, name: str) -> SandboxProfile:
+        """Return a sandbox profile; `default` always exists. Raises KeyError for an unknown name."""
+        return SandboxProfile() if name == "default" and name not in self.sandboxes else self.sandboxes[name]

@@ -1,0 +1,71 @@
+"""What the store is to the rest of assay. Everything here is durable when the call returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from assay.records.entries import Entry, EntryKind
+
+
+class Ledger(Protocol):
+    """The append-only, hash-chained record of runs."""
+
+    async def append(
+        self,
+        run: str,
+        kind: EntryKind,
+        key: str,
+        body: dict[str, JsonValue] | None = None,
+        *,
+        unit: str | None = None,
+        role: str | None = None,
+    ) -> Entry:
+        """Append one entry, or return the one that has this key already: what is done twice counts once.
+
+        Raises RunError when another process appended to the run in the meantime.
+        """
+        ...
+
+    async def find(self, run: str, key: str) -> Entry | None:
+        """Return the entry with this key, or None."""
+        ...
+
+    async def entries(self, run: str, *, kinds: Sequence[EntryKind] = (), after: int = 0) -> tuple[Entry, ...]:
+        """Return a run's entries in order, of these kinds where any are named, with `seq` above `after`."""
+        ...
+
+    async def runs(self) -> tuple[str, ...]:
+        """Return the ids of all runs, newest first."""
+        ...
+
+    async def verify(self, run: str) -> None:
+        """Recompute the chain; raises StoreCorrupt naming the first entry that does not fit."""
+        ...
+
+    async def forget(self, run: str) -> None:
+        """Delete a run's entries."""
+        ...
+
+
+class Blobs(Protocol):
+    """Bytes by their digest."""
+
+    async def put(self, data: bytes) -> str:
+        """Keep `data` and return its `sha256:…`. Keeping the same bytes twice is one blob."""
+        ...
+
+    async def get(self, digest: str) -> bytes:
+        """Return the bytes; raises StoreCorrupt when they are missing or do not fit the digest."""
+        ...
+
+
+class Clock(Protocol):
+    """Where dates come from, so that a replay can give the old ones."""
+
+    def now(self) -> datetime:
+        """Return the time, with zone."""
+        ...
