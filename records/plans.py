@@ -39,7 +39,8 @@ class Unit(Record):
 
 class Plan(Record):
     """The planner's result. A plan that exists can be carried out: ids are unique, dependencies
-    are known and free of cycles."""
+    are known and free of cycles.
+    """
 
     summary: str
     units: Annotated[tuple[Unit, ...], Field(min_length=1)]

@@ -60,7 +60,8 @@ class Sandbox(Protocol):
 
     async def read(self, path: str, *, limit: int = 50_000_000) -> bytes:
         """Return the content of a file; raises FileNotFoundError, IsADirectoryError, PermissionError,
-        and ValueError when it is longer than `limit` bytes."""
+        and ValueError when it is longer than `limit` bytes.
+        """
         ...
 
     async def write(self, path: str, data: bytes, *, executable: bool = False) -> None:
