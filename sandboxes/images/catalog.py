@@ -1,0 +1,99 @@
+"""Which sandbox images the engine holds; everything that is known of one is in its labels."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import docker
+from docker.errors import APIError, ImageNotFound
+
+from assay.records.sandboxes import Image
+from assay.sandboxes.images.recipes import Recipe, repository
+
+NAME_LABEL: Final = "dev.assay.image"
+RECIPE_LABEL: Final = "dev.assay.recipe"
+PACKAGES_LABEL: Final = "dev.assay.packages"
+BASE_LABEL: Final = "dev.assay.base-digest"
+STATE_LABEL: Final = "dev.assay.state"
+BUILDING: Final = "building"
+READY: Final = "ready"
+
+
+def image_labels(recipe: Recipe, *, base_digest: str | None, packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels of a finished image.
+
+    Packages are written `name=version`, as apt takes them, separated by spaces.
+    """
+    return {
+        NAME_LABEL: recipe.name,
+        RECIPE_LABEL: recipe.key,
+        BASE_LABEL: base_digest or "",
+        PACKAGES_LABEL: " ".join(packages),
+        STATE_LABEL: READY,
+    }
+
+
+def image_from(attributes: dict[str, Any]) -> Image:
+    """Return the record of an image from what the engine says of it; works for images that are not assay's."""
+    labels = (attributes.get("Config") or {}).get("Labels") or attributes.get("Labels") or {}
+    names = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
+    foreign_digest = next((name.partition("@")[2] for name in attributes.get("RepoDigests") or ()), None)
+    return Image(
+        name=labels.get(NAME_LABEL) or next(iter(names), attributes["Id"]),
+        id=attributes["Id"],
+        digest=labels.get(BASE_LABEL) or foreign_digest,
+        packages=tuple(package.replace("=", " ", 1) for package in labels.get(PACKAGES_LABEL, "").split()),
+    )
+
+
+async def find_image(client: docker.DockerClient, recipe: Recipe) -> Image | None:
+    """Return the image that this very recipe made, or None where there is none or only a half-finished one."""
+    try:
+        found = await asyncio.to_thread(client.images.get, recipe.tag)
+    except ImageNotFound:
+        return None
+    if found.labels.get(STATE_LABEL) != READY or found.labels.get(RECIPE_LABEL) != recipe.key:
+        return None
+    return image_from(found.attrs)
+
+
+async def list_images(client: docker.DockerClient) -> tuple[Image, ...]:
+    """Return the finished sandbox images that the engine holds, newest first."""
+    filters = {"label": f"{STATE_LABEL}={READY}"}
+    found = await asyncio.to_thread(client.api.images, filters=filters)
+    newest_first = sorted(found, key=lambda attributes: int(attributes["Created"]), reverse=True)
+    return tuple(image_from(attributes) for attributes in newest_first)
+
+
+async def prune_images(client: docker.DockerClient, recipes: tuple[Recipe, ...]) -> tuple[str, ...]:
+    """Remove what builds left behind and the images that none of `recipes` makes any more; return the ids removed.
+
+    An image that a container still uses stays, and so does one with a tag that is not assay's own.
+    """
+    wanted = {(recipe.name, recipe.key) for recipe in recipes}
+    removed = []
+    for attributes in await asyncio.to_thread(client.api.images, filters={"label": NAME_LABEL}):
+        labels = attributes.get("Labels") or {}
+        if labels.get(STATE_LABEL) == READY and (labels[NAME_LABEL], labels.get(RECIPE_LABEL)) in wanted:
+            continue
+        own = [tag for tag in attributes.get("RepoTags") or () if tag.startswith(repository("")) or "<none>" in tag]
+        if len(own) != len(attributes.get("RepoTags") or ()):
+            continue
+        if await _remove(client, attributes["Id"], [tag for tag in own if "<none>" not in tag]):
+            removed.append(attributes["Id"])
+    return tuple(removed)
+
+
+async def _remove(client: docker.DockerClient, image: str, tags: list[str]) -> bool:
+    """Remove an image with its tags; False where something still needs it."""
+    for name in tags or [image]:
+        try:
+            await asyncio.to_thread(client.api.remove_image, name)
+        except ImageNotFound:
+            continue
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            return False
+    return True

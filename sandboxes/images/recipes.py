@@ -1,0 +1,69 @@
+"""Recipes: what an image is made of, and the key by which one that is already built is found."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from assay.errors import ConfigurationError
+from assay.records.base import Record, digest_of
+
+NAMES: Final = ("python",)
+"""Recipes that are shipped."""
+
+FORMAT: Final = 1
+"""Raised when the way of building changes so that images built before must not count."""
+
+DebianPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+
+
+class Recipe(Record):
+    """What one image is made of."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    base: str = "debian:bookworm-slim"
+    """Image that is built upon, where a registry answers; a tag is resolved to a digest once and locked."""
+    suite: str = "bookworm"
+    """Debian release that is bootstrapped on a Debian machine, where no registry answers."""
+    packages: tuple[DebianPackage, ...] = ()
+    """Debian packages beyond the minimal system; the same for both ways."""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that change whenever a build would come out differently by intention."""
+        made_with = {"format": FORMAT, "finish": script("finish.sh"), "probe": script("probe.sh")}
+        return digest_of({"recipe": self.model_dump(mode="json"), **made_with}).removeprefix("sha256:")[:16]
+
+    @property
+    def tag(self) -> str:
+        """Name of the image that this very recipe makes."""
+        return f"{repository(self.name)}:{self.key}"
+
+
+def repository(name: str) -> str:
+    """Return the image name, without a tag, under which the images of a recipe are kept."""
+    return f"assay-sandbox/{name}"
+
+
+def load_recipe(name: str, *, base: str | None = None) -> Recipe:
+    """Return a shipped recipe.
+
+    Args:
+        name: one of `NAMES`.
+        base: image to build upon instead of the recipe's own, from `[images.NAME] base`.
+
+    Raises:
+        ConfigurationError: there is no recipe of that name.
+    """
+    if name not in NAMES:
+        raise ConfigurationError(f"no image recipe is called {name!r}", next_step=f"use one of: {', '.join(NAMES)}")
+    values = tomllib.loads(script(f"{name}.toml"))
+    return Recipe.model_validate(values if base is None else {**values, "base": base})
+
+
+def script(name: str) -> str:
+    """Return the text of a file that is shipped beside this module."""
+    return (files("assay.sandboxes.images") / name).read_text()
