@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import docker
 import requests
 from docker.errors import APIError, ContainerError, DockerException
-from docker.utils.json_stream import json_stream
 
 from assay.errors import AssayError, EngineUnavailable, ImageMissing, InfrastructureError
 from assay.records.sandboxes import Image
@@ -166,7 +166,7 @@ def _import(client: docker.DockerClient, recipe: Recipe, archive: Path) -> str:
     """`docker import` a root file system and return the image's id."""
     changes = [f"LABEL {NAME_LABEL}={recipe.name}", f"LABEL {STATE_LABEL}={BUILDING}"]
     answer = client.api.import_image_from_file(str(archive), changes=changes)
-    for event in json_stream(iter([answer])):
+    for event in map(json.loads, filter(str.strip, answer.splitlines())):
         if "error" in event:
             raise _failure(str(event["error"]))
         if str(event.get("status", "")).startswith("sha256:"):

@@ -1,0 +1,40 @@
+# Sourced by the other scripts: where things are, and how they speak. Settings come from the environment:
+#   ASSAY_STATE_DIR, ASSAY_CACHE_DIR  instead of the user's own state and cache directory
+#   ASSAY_VENV                        instead of .venv in the checkout
+#   ASSAY_ENGINE_ROOT                 an engine of its own, with socket, data and log below this directory
+#   DOCKER=no-install                 neither install nor start an engine
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$ROOT"
+: "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
+export HOME
+export ASSAY_STATE_DIR=${ASSAY_STATE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/assay}
+export ASSAY_CACHE_DIR=${ASSAY_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/assay}
+export ASSAY_VENV=${ASSAY_VENV:-$ROOT/.venv}
+export DOCKER=${DOCKER:-install}
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+PYTHON_RUN="$ASSAY_VENV/bin/python"
+if [ -n "${ASSAY_ENGINE_ROOT:-}" ]; then
+    export DOCKER_HOST="unix://$ASSAY_ENGINE_ROOT/docker.sock"
+fi
+
+say() { printf '==> %s\n' "$*" >&2; }
+
+# die EXIT_CODE MESSAGE NEXT_STEP
+die() {
+    printf 'error: %s\n  next: %s\n' "$2" "$3" >&2
+    exit "$1"
+}
+
+# apt_install PACKAGE...: announced; only as root on a Debian-like machine.
+apt_install() {
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die 2 "this machine lacks: $*" "install them: sudo apt-get install $*"
+    fi
+    say "installing from apt: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q=2 </dev/null >&2 || say "apt-get update failed; going on with the lists that are there"
+    apt-get install -q=2 -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2 ||
+        die 3 "apt-get install $* failed" "run it by hand and look at what it says"
+}

@@ -1,0 +1,65 @@
+"""Build the sandbox image `python` where the engine does not hold it, and say what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+
+from assay.errors import AssayError
+from assay.records.sandboxes import Image
+from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
+
+
+def main(arguments: list[str]) -> int:
+    """Build it, anew with `--force`, and return the exit code."""
+    force = "--force" in arguments
+    places = BuildPlaces(
+        cache=Path(os.environ["ASSAY_CACHE_DIR"]) / "images",
+        lock=Path(os.environ["ASSAY_STATE_DIR"]) / "images.lock.json",
+    )
+    started = time.monotonic()
+
+    def progress(line: str) -> None:
+        sys.stderr.write(f"    {time.monotonic() - started:5.0f} s  {line}\n")
+
+    def build() -> Image:
+        return asyncio.run(
+            build_image(docker.from_env(), load_recipe("python"), places, force=force, progress=progress)
+        )
+
+    try:
+        try:
+            build()
+        except AssayError:
+            if not _may_install_debootstrap():
+                raise
+            sys.stderr.write("==> installing from apt: debootstrap (no container registry answers)\n")
+            subprocess.run(
+                ["apt-get", "install", "-q=2", "-y", "--no-install-recommends", "debootstrap"],
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )
+            build()
+    except AssayError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _may_install_debootstrap() -> bool:
+    """Whether debootstrap is what is missing, and this machine is one on which we may install it."""
+    allowed = os.geteuid() == 0 and os.environ.get("DOCKER") != "no-install"
+    return allowed and not shutil.which("debootstrap") and shutil.which("apt-get") is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
