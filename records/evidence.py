@@ -40,6 +40,8 @@ class TestOutcome(Record):
     """By what it failed: a false assertion, another error, or an import that did not work."""
     message: str = ""
     """The end of the failure's text, bounded."""
+    raised_in: str = ""
+    """Path, from the tree's root, of the innermost file of the tree whose code raised the failure."""
     seconds: float = 0.0
 
     @property
@@ -74,6 +76,8 @@ class Evidence(Record):
     outcomes: tuple[TestOutcome, ...] = ()
     expected: tuple[str, ...] = ()
     """Test ids that had to be reported."""
+    trouble: str = ""
+    """Why the runner's report does not count, although the command ended; empty where it does."""
     output: str = ""
     """Standard output and error, bounded."""
     output_bytes: int = 0
