@@ -26,7 +26,9 @@ class Ledger(Protocol):
     ) -> Entry:
         """Append one entry, or return the one that has this key already: what is done twice counts once.
 
-        Raises RunError when another process appended to the run in the meantime.
+        Processes that append to one run at the same time get one chain; that a run is advanced by
+        one of them only is the business of the run's lock. `at` never precedes that of the entry before.
+        Secrets in `body` are replaced before it is written; the entry returned is the one that was written.
         """
         ...
 

@@ -1,0 +1,58 @@
+"""Bytes by their digest, one file each."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from assay.errors import StoreCorrupt
+from assay.records.base import digest_of_bytes
+from assay.store.files import disk_errors, write_whole
+
+_DIGEST_LENGTH = len("sha256:") + 64
+
+
+class FileBlobs:
+    """`Blobs` as files in a directory, fanned out by the first two digits of the digest."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def put(self, data: bytes) -> str:
+        """Keep `data` and return its `sha256:…`. Keeping the same bytes twice is one blob.
+
+        Raises DiskFull, InfrastructureError.
+        """
+        return await asyncio.to_thread(self._put, data)
+
+    async def get(self, digest: str) -> bytes:
+        """Return the bytes; raises StoreCorrupt when they are missing or do not fit the digest."""
+        return await asyncio.to_thread(self._get, digest)
+
+    def _put(self, data: bytes) -> str:
+        digest = digest_of_bytes(data)
+        path = self._path(digest)
+        with disk_errors(path):
+            # Compared, and not only looked for: a blob that rotted is mended by putting it again.
+            if not path.is_file() or path.read_bytes() != data:
+                write_whole(path, data)
+        return digest
+
+    def _get(self, digest: str) -> bytes:
+        path = self._path(digest)
+        try:
+            with disk_errors(path):
+                data = path.read_bytes() if path.is_file() else None
+        except ValueError as error:
+            raise StoreCorrupt(f"blob {digest!r} has no place") from error
+        if data is None:
+            raise StoreCorrupt(f"blob {digest} is missing in {self._directory}")
+        if digest_of_bytes(data) != digest:
+            raise StoreCorrupt(f"blob {digest} in {self._directory} is not what was kept")
+        return data
+
+    def _path(self, digest: str) -> Path:
+        hexadecimal = digest.removeprefix("sha256:")
+        if len(digest) != _DIGEST_LENGTH or len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef"):
+            raise StoreCorrupt(f"{digest!r} is no digest of a blob")
+        return self._directory / hexadecimal[:2] / hexadecimal[2:]

@@ -1,0 +1,66 @@
+"""Files that are whole or not there: temporary file, fsync, rename, fsync of the directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from assay.errors import DiskFull, InfrastructureError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise DiskFull or InfrastructureError, naming `path`, for what the operating system says of it."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> InfrastructureError:
+    """Return the error of the house for an operating system's error at `path`."""
+    if error.errno in _FULL:
+        return DiskFull(
+            f"no space left for {path}",
+            next_step="free some space there, or move the state with ASSAY_STATE; then `assay resume` goes on",
+        )
+    return InfrastructureError(
+        f"{path}: {error.strerror or error}", next_step="make the path writable for the user that runs assay"
+    )
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file so that it is durable, and never seen in part, when this returns.
+
+    Raises DiskFull or InfrastructureError; nothing is left behind then.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor with its own mode
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
