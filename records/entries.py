@@ -16,6 +16,7 @@ class EntryKind(StrEnum):
     RUN_STARTED = "run.started"
     RUN_RESUMED = "run.resumed"
     RUN_PARKED = "run.parked"
+    RUN_FAILED = "run.failed"
     RUN_ENDED = "run.ended"
     BASE_ADOPTED = "base.adopted"
     MODEL_CALLED = "model.called"

@@ -1,0 +1,50 @@
+"""Which settings are in force: a file that a person names, else the repository's own at the base, else the defaults."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from assay.errors import ConfigurationError
+from assay.policies.loading import default_settings, parse_settings
+from assay.policies.settings import Settings
+from assay.records.trees import EXECUTABLE, REGULAR
+from assay.store.git import GitStore
+
+FILE = "assay.toml"
+
+
+async def settings_for(git: GitStore, repo: Path, revision: str | None, config: Path | None) -> tuple[Settings, str]:
+    """Return the settings, and where they come from in words.
+
+    The repository's own file is read from the base commit, never from a work tree that an agent or
+    a half-finished edit may have changed.
+    """
+    if config is not None:
+        try:
+            text = await asyncio.to_thread(config.read_text, encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{config} cannot be read: {error}") from error
+        return _relative_to(parse_settings(text, name=str(config)), config.parent.absolute()), str(config)
+    revision = revision or "HEAD"
+    commit = await git.adopt(repo, revision, "refs/assay/settings")
+    file = (await git.tree(commit)).get(FILE)
+    if file is None or file.mode not in (REGULAR, EXECUTABLE):
+        return default_settings(), "built-in defaults"
+    text = (await asyncio.to_thread(git.contents.read, file.oid)).decode(errors="replace")
+    return _relative_to(
+        parse_settings(text, name=f"{FILE} at {commit[:12]}"), repo.absolute()
+    ), f"{FILE} at {commit[:12]}"
+
+
+def _relative_to(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with the files that they name made absolute."""
+    agents = {}
+    for name, role in settings.agents.items():
+        changes: dict[str, str] = {}
+        if role.prompt:
+            changes["prompt"] = str(folder / role.prompt)
+        if role.model.startswith("scripted:"):
+            changes["model"] = f"scripted:{folder / role.model.removeprefix('scripted:')}"
+        agents[name] = role.model_copy(update=changes)
+    return settings.model_copy(update={"agents": agents})

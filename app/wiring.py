@@ -1,0 +1,177 @@
+"""The only place that chooses concrete classes. A host replaces any part by giving its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+from langchain_core.language_models import BaseChatModel
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from assay.agents.models import open_model
+from assay.agents.protocol import RoleAgent, RoleTask
+from assay.agents.roles import AgentRoles
+from assay.app.manifests import Manifest, load_settings, load_ticket
+from assay.app.observing import Listener, ObservedLedger
+from assay.app.people import LocalPeople
+from assay.evidence.gates import CommandGates
+from assay.evidence.prove import Assayer
+from assay.graph import state as graph_state
+from assay.graph.services import Services
+from assay.policies.settings import RoleSettings, Settings
+from assay.records import runs as run_records
+from assay.records.entries import Entry
+from assay.sandboxes.docker import DockerSandboxProvider
+from assay.sandboxes.protocol import SandboxProvider
+from assay.store.blobs import FileBlobs
+from assay.store.clocks import SystemClock
+from assay.store.git import GitStore
+from assay.store.ledger import SqliteLedger
+from assay.store.protocol import Blobs, Clock, Ledger
+from assay.store.redaction import Redactor
+from assay.store.state import StateDirectory, state_root
+
+Models = Callable[[str, RoleSettings], BaseChatModel]
+RoleMaker = Callable[[RoleTask], RoleAgent]
+
+AUTHOR = "assay <assay@localhost>"
+"""Author of the commits that a run makes; who signed for them is in the trailers and in the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """The rooms, open and connected."""
+
+    state: StateDirectory
+    git: GitStore
+    ledger: Ledger
+    blobs: Blobs
+    clock: Clock
+    people: LocalPeople
+    sandboxes: SandboxProvider
+    checkpointer: BaseCheckpointSaver[str]
+    models: Models
+    roles: Mapping[str, RoleMaker]
+
+    async def services(self, manifest: Manifest, started: Entry) -> Services:
+        """Return what the graph of one run works with."""
+        settings = await load_settings(self.blobs, manifest)
+        return Services(
+            ticket=await load_ticket(self.blobs, manifest),
+            repo=Path(manifest.repo),
+            revision=manifest.revision,
+            branch=manifest.branch,
+            settings=settings,
+            git=self.git,
+            ledger=self.ledger,
+            blobs=self.blobs,
+            roles=AgentRoles(
+                settings=settings,
+                git=self.git,
+                ledger=self.ledger,
+                blobs=self.blobs,
+                sandboxes=self.sandboxes,
+                state=self.state,
+                models=self.models,
+                clock=self.clock,
+                extra_roles=self.roles,
+            ),
+            prover=self.assayer(settings),
+            gates=CommandGates(git=self.git, ledger=self.ledger, sandboxes=self.sandboxes, settings=settings),
+            people=self.people,
+            started=started.at,
+            author=AUTHOR,
+        )
+
+    def assayer(self, settings: Settings) -> Assayer:
+        """Return the proof under these settings."""
+        return Assayer(
+            git=self.git,
+            ledger=self.ledger,
+            blobs=self.blobs,
+            sandboxes=self.sandboxes,
+            settings=settings,
+            clock=self.clock,
+        )
+
+
+@asynccontextmanager
+async def open_house(
+    *,
+    root: Path | None = None,
+    listener: Listener | None = None,
+    sandboxes: SandboxProvider | None = None,
+    checkpointer: BaseCheckpointSaver[str] | None = None,
+    models: Models | None = None,
+    roles: Mapping[str, RoleMaker] | None = None,
+    clock: Clock | None = None,
+    wrap_ledger: Callable[[Ledger], Ledger] | None = None,
+) -> AsyncIterator[House]:
+    """Open everything, and close it again.
+
+    Args:
+        root: state directory; `ASSAY_STATE` or the user's own where None.
+        listener: is told of every new ledger entry.
+        sandboxes: the host's own provider; Docker where None. A provider that is given is not closed.
+        checkpointer: the host's own saver for LangGraph's state; SQLite in the state directory where None.
+        models: opens the chat model of a role; by its name in the settings where None.
+        roles: the host's own agents, by role.
+        clock: where dates come from.
+        wrap_ledger: puts something around the ledger, for a host that records elsewhere as well.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        state = StateDirectory.open(root or state_root(os.environ))
+        ledger: Ledger = await stack.enter_async_context(SqliteLedger(state.ledger, clock, redact=Redactor(os.environ)))
+        if wrap_ledger is not None:
+            ledger = wrap_ledger(ledger)
+        if listener is not None:
+            ledger = ObservedLedger(ledger, listener)
+        if sandboxes is None:
+            sandboxes = DockerSandboxProvider()
+            stack.push_async_callback(sandboxes.close)
+        git = await GitStore.open(state.git)
+        stack.push_async_callback(git.close)
+        yield House(
+            state=state,
+            git=git,
+            ledger=ledger,
+            blobs=FileBlobs(state.blobs),
+            clock=clock,
+            people=LocalPeople.at(state.root / "people.key"),
+            sandboxes=sandboxes,
+            checkpointer=checkpointer or await stack.enter_async_context(_sqlite_saver(state.checkpoints)),
+            models=models or (lambda _role, settings: open_model(settings.model, settings.parameters)),
+            roles=roles or {},
+        )
+
+
+def record_serializer() -> JsonPlusSerializer:
+    """Return a serializer that knows exactly the types in the graph's state.
+
+    What is not named here would come back as a plain dict, in silence.
+    """
+    kinds = (
+        graph_state.RunState,
+        graph_state.UnitRun,
+        graph_state.UnitState,
+        graph_state.UnitOutcome,
+        run_records.RunStatus,
+        run_records.UnitStatus,
+    )
+    return JsonPlusSerializer(allowed_msgpack_modules=[(kind.__module__, kind.__name__) for kind in kinds])
+
+
+@asynccontextmanager
+async def _sqlite_saver(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+    async with aiosqlite.connect(path) as connection:
+        await connection.execute("PRAGMA synchronous=FULL")
+        saver = AsyncSqliteSaver(connection, serde=record_serializer())
+        await saver.setup()
+        yield saver

@@ -1,0 +1,196 @@
+"""The command line: thin, and slow imports only inside the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.endings import ending
+
+app = typer.Typer(
+    name="assay",
+    help="Agents claim. assay proves. People sign.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sandbox = typer.Typer(help="Sandbox images.", no_args_is_help=True)
+policy = typer.Typer(help="What the policy allows.", no_args_is_help=True)
+app.add_typer(sandbox, name="sandbox")
+app.add_typer(policy, name="policy")
+
+Repo = Annotated[Path, typer.Option("--repo", help="The target repository.")]
+Config = Annotated[Path | None, typer.Option("--config", help="An assay.toml in the place of the repository's own.")]
+Decisions = Annotated[
+    Path | None, typer.Option("--decisions", help="YAML file with decisions, for where nobody can be asked.")
+]
+Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
+State = Annotated[Path | None, typer.Option("--state", envvar="ASSAY_STATE", help="State directory.")]
+Run = Annotated[str, typer.Argument(help="Id of the run, as `assay runs` lists it.")]
+
+
+@app.command()
+def run(
+    ticket: Annotated[Path, typer.Argument(help="Markdown with YAML front matter, or plain text.")],
+    repo: Annotated[
+        Path | None, typer.Option("--repo", help="The target repository; the ticket's where left out.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="provider:name, or scripted:FILE.yaml.")] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Revision to start from.")] = None,
+    config: Config = None,
+    decisions: Decisions = None,
+    headless: Headless = False,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Take a ticket through planner, tester, coder and reviewer to a proven branch."""
+    with ending(as_json):
+        from assay.cli import running
+
+        running.run_ticket(
+            ticket, repo, model=model, base=base, config=config, decisions=decisions,
+            headless=headless, as_json=as_json, state=state,
+        )  # fmt: skip
+
+
+@app.command()
+def resume(
+    run: Run, decisions: Decisions = None, headless: Headless = False, as_json: Json = False, state: State = None
+) -> None:
+    """Go on with a run that is parked, was stopped, or failed."""
+    with ending(as_json):
+        from assay.cli import running
+
+        running.resume_run(run, decisions=decisions, headless=headless, as_json=as_json, state=state)
+
+
+@app.command()
+def check(
+    revisions: Annotated[str, typer.Argument(metavar="BASE..HEAD", help="The change.")],
+    repo: Repo = Path(),
+    ticket: Annotated[
+        Path | None, typer.Option("--ticket", help="What was asked; its acceptance becomes requirements.")
+    ] = None,
+    claim: Annotated[Path | None, typer.Option("--claim", help="The author's structured claim, JSON.")] = None,
+    tests: Annotated[
+        Path | None, typer.Option("--tests", help="Folder of trusted tests, laid over base and head.")
+    ] = None,
+    held_out: Annotated[Path | None, typer.Option("--held-out", help="The same, never shown in feedback.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="fix, feature, refactor, docs, tests, …")] = None,
+    config: Config = None,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Prove a change that exists already. No model is needed."""
+    with ending(as_json):
+        from assay.cli import checking
+
+        checking.check_change(
+            revisions, repo, ticket=ticket, claim=claim, tests=tests, held_out=held_out,
+            kind=kind, config=config, as_json=as_json, state=state,
+        )  # fmt: skip
+
+
+@app.command()
+def init(
+    repo: Repo = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over an assay.toml that is there.")] = False,
+    stdout: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
+) -> None:
+    """Look at a repository and write its assay.toml."""
+    with ending(False):
+        from assay.cli import starting
+
+        starting.write_settings(repo, force=force, stdout=stdout)
+
+
+@app.command()
+def show(run: Run, as_json: Json = False, state: State = None) -> None:
+    """Show a run: claims, verdicts, decisions, and where its report is."""
+    with ending(as_json):
+        from assay.cli import showing
+
+        showing.show_run(run, as_json=as_json, state=state)
+
+
+@app.command()
+def runs(as_json: Json = False, state: State = None) -> None:
+    """List the runs, newest first."""
+    with ending(as_json):
+        from assay.cli import showing
+
+        showing.list_runs(as_json=as_json, state=state)
+
+
+@app.command()
+def cancel(
+    run: Run,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the ledger.")] = "cancelled",
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """End a run, whoever advances it."""
+    with ending(as_json):
+        from assay.cli import showing
+
+        showing.cancel_run(run, reason, as_json=as_json, state=state)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[int, typer.Option("--older-than", help="Days since a run ended.")] = 30,
+    run: Annotated[str | None, typer.Option("--run", help="This run only, whatever its age.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Delete runs that are over, and sandboxes that dead processes left behind."""
+    with ending(as_json):
+        from assay.cli import pruning
+
+        pruning.prune(older_than, run, dry=dry, as_json=as_json, state=state)
+
+
+@app.command()
+def doctor(as_json: Json = False, state: State = None) -> None:
+    """Say what is missing on this machine, and the command that mends it."""
+    with ending(as_json):
+        from assay.cli import starting
+
+        starting.examine_machine(as_json=as_json, state=state)
+
+
+@sandbox.command("build")
+def sandbox_build(
+    name: Annotated[str, typer.Argument(help="Profile of the image.")] = "python",
+    force: Annotated[bool, typer.Option("--force", help="Build it even where it is there.")] = False,
+) -> None:
+    """Build a sandbox image, from a registry where one answers and from Debian's packages otherwise."""
+    with ending(False):
+        from assay.cli import starting
+
+        starting.build_sandbox_image(name, force=force)
+
+
+@policy.command("check")
+def policy_check(
+    command: Annotated[str, typer.Argument(help="Shell command, or the argument of another tool.")],
+    role: Annotated[str, typer.Option("--role")] = "coder",
+    tool: Annotated[str, typer.Option("--tool")] = "execute",
+    repo: Repo = Path(),
+    config: Config = None,
+) -> None:
+    """Say what the policy decides about a tool call, by which rule, and where that stands."""
+    with ending(False):
+        from assay.cli import starting
+
+        starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config)
+
+
+def main() -> None:
+    """Entry point of the `assay` command."""
+    app(prog_name="assay", args=sys.argv[1:])

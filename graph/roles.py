@@ -1,0 +1,122 @@
+"""One role's turn inside a node: run it, hold its result against the floor, and say what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from assay.agents.protocol import Exhausted, Finished, NeedsDecision, RoleTask
+from assay.graph.questions import about_budget
+from assay.graph.services import Services
+from assay.policies.budgets import exceeded, extended, spent
+from assay.policies.paths import Violation, judge_changes
+from assay.records.base import Record
+from assay.records.decisions import DecisionType, Question
+from assay.records.entries import EntryKind
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[R]):
+    """The role handed in a result, and its change keeps to the role's paths."""
+
+    result: R
+    digest: str
+    tree: str
+    held_out: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A person is needed before the role can go on."""
+
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """The step does not count; the role may try again, told why."""
+
+    feedback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A person declined to give the role more budget."""
+
+    reason: str
+
+
+async def take_turn(
+    services: Services, task: RoleTask, kind: type[R], *, measured_from: str | None = None
+) -> Done[R] | Asks | Void | Stopped:
+    """Let a role work on a task, to its end or to the next question.
+
+    Args:
+        services: what the nodes work with.
+        task: the task; its name makes the turn repeatable.
+        kind: the type of its result.
+        measured_from: commit that the role's whole change is measured from; the task's own commit where None.
+    """
+    decisions = await services.decisions(task.run)
+    unit = task.unit.id if task.unit else None
+    if (limit := await _run_budget_reached(services, task.run)) is not None:
+        question = about_budget(task.run, unit, f"run:{limit[0]}", limit[1])
+        decision = decisions.get(question.id)
+        if decision is None:
+            return Asks(question)
+        return Stopped(limit[1])
+    advance = await services.roles.agent(task).advance(decisions)
+    if isinstance(advance, NeedsDecision):
+        return Asks(advance.question)
+    if isinstance(advance, Exhausted):
+        question = about_budget(task.run, unit, task.name, f"{task.role}: {advance.reason}")
+        decision = decisions.get(question.id)
+        if decision is None:
+            await services.ledger.append(
+                task.run,
+                EntryKind.BUDGET_REACHED,
+                f"budget:{task.name}",
+                {"reason": advance.reason, "cause": advance.cause, "tree": advance.tree},
+                unit=unit,
+                role=task.role,
+            )
+            return Asks(question)
+        if decision.type is DecisionType.REJECT:
+            return Stopped(f"{task.role} stopped: {advance.reason}")
+        return Void(f"You were stopped before you handed anything in: {advance.reason}\n\n{decision.message}".strip())
+    violations = await _violations(services, task, advance, measured_from)
+    if violations:
+        listed = "\n".join(f"- `{v.path}`: {v.reason}" for v in violations)
+        await services.ledger.append(
+            task.run,
+            EntryKind.STEP_VOIDED,
+            f"voided:{task.name}",
+            {"violations": [v.model_dump(mode="json") for v in violations]},
+            unit=unit,
+            role=task.role,
+        )
+        return Void(f"Your change was thrown away, because it touches what you may not change:\n\n{listed}")
+    result = await services.load(advance.result, kind)
+    return Done(result, advance.result, advance.tree, advance.held_out)
+
+
+async def _violations(
+    services: Services, task: RoleTask, advance: Finished, measured_from: str | None
+) -> tuple[Violation, ...]:
+    start = await services.git.tree_id(measured_from or task.commit)
+    changes = await services.git.diff(start, advance.tree)
+    return judge_changes(changes, may_change=task.may_change, role=task.role, settings=services.settings)
+
+
+async def _run_budget_reached(services: Services, run: str) -> tuple[int, str] | None:
+    """Return how often the run's budget was extended already, and which limit is reached now."""
+    entries = await services.ledger.entries(run)
+    extensions = sum(
+        1
+        for decision in (await services.decisions(run)).values()
+        if decision.question.startswith("budget:run:") and decision.type is not DecisionType.REJECT
+    )
+    reason = exceeded(extended(services.settings.budget, extensions), spent(entries, services.settings.prices))
+    return None if reason is None else (extensions, f"The run's budget is used up: {reason}")
