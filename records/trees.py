@@ -10,11 +10,13 @@ from typing import Final, Protocol
 REGULAR: Final = 0o100644
 EXECUTABLE: Final = 0o100755
 SYMLINK: Final = 0o120000
+GITLINK: Final = 0o160000
+"""A submodule: `oid` names a commit of another repository, whose content is not held and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
-    """One file: its git mode (regular, executable or symbolic link) and the git id of its content."""
+    """One file: its git mode (regular, executable, symbolic link or gitlink) and the git id of its content."""
 
     mode: int
     oid: str
