@@ -1,0 +1,203 @@
+"""The one channel of a sandbox: requests and answers over an attached stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from assay.errors import SandboxLost
+from assay.sandboxes.frames import CHUNK, HEADER, VERSION, WINDOW, Frame, decode_failed, encode_frame
+
+MOST_COMMANDS: Final = 40
+MOST_FILE_REQUESTS: Final = 16
+"""Together below the supervisor's table of helpers (HELPERS in supervisor.c)."""
+_PING_SECONDS: Final = 2.0
+_SILENCE_SECONDS: Final = 15.0
+"""A supervisor that answers nothing for so long is taken for lost; its death is noticed at once."""
+_SAID_MOST: Final = 2000
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    answer: asyncio.Future[bytes]
+    slots: asyncio.Semaphore
+    held: bytearray = field(default_factory=bytearray)
+    window: int = WINDOW
+    widened: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Channel:
+    """Requests to a supervisor, many at a time, each with a body and an answer.
+
+    Whoever owns the stream calls `receive` with what arrives, and `lose` when it ends.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._requests: dict[int, _Request] = {}
+        self._last_id = 0
+        self._buffer = bytearray()
+        self._said = ""
+        self._lost: SandboxLost | None = None
+        self._heard = 0.0
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._commands = asyncio.Semaphore(MOST_COMMANDS)
+        self._file_requests = asyncio.Semaphore(MOST_FILE_REQUESTS)
+        self._loop = asyncio.get_running_loop()
+        self._greeted: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the stream has ended."""
+        return self._lost is not None
+
+    async def greet(self, seconds: float) -> None:
+        """Wait until the supervisor has said hello; raises SandboxLost."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self._greeted), seconds)
+        except TimeoutError:
+            self.lose(f"its supervisor did not start within {seconds:g} s")
+        if self._lost is not None:
+            raise self._lost
+
+    async def ask(self, payload: bytes, body: AsyncIterator[bytes] | None = None, *, command: bool = False) -> bytes:
+        """Send a request and return its answer.
+
+        Args:
+            payload: of the OPEN frame: what is asked.
+            body: chunks of at most CHUNK bytes that follow it.
+            command: whether it counts as a command or as a request for files.
+
+        Raises SandboxLost, NotStarted and HelperDied. A cancelled request is ended in the sandbox, too.
+        """
+        slots = self._commands if command else self._file_requests
+        await slots.acquire()
+        if self._lost is not None:
+            slots.release()
+            raise self._again(self._lost)
+        self._last_id += 1
+        number = self._last_id
+        request = _Request(self._loop.create_future(), slots)
+        self._requests[number] = request
+        self._beat()
+        self._write(encode_frame(number, Frame.OPEN, payload))
+        sender = None if body is None else self._loop.create_task(self._send_body(number, request, body))
+        try:
+            if sender is not None:
+                await asyncio.wait((request.answer, sender), return_when=asyncio.FIRST_COMPLETED)
+                if sender.done():
+                    await sender  # what its source raised is raised here
+            return await request.answer
+        finally:
+            if number in self._requests:  # cancelled, or the body failed
+                self._write(encode_frame(number, Frame.KILL))
+                request.answer.cancel()
+            if sender is not None and not sender.done():
+                sender.cancel()
+                await asyncio.wait((sender,))
+
+    async def _send_body(self, number: int, request: _Request, body: AsyncIterator[bytes]) -> None:
+        async for chunk in body:
+            while request.window < len(chunk):
+                request.widened.clear()
+                await request.widened.wait()
+            if request.answer.done():
+                return
+            request.window -= len(chunk)
+            self._write(encode_frame(number, Frame.DATA, chunk))
+        self._write(encode_frame(number, Frame.EOF))
+
+    def receive(self, data: bytes) -> None:
+        """Take over bytes from the supervisor."""
+        self._heard = self._loop.time()
+        self._buffer += data
+        buffer = self._buffer
+        at = 0
+        while len(buffer) - at >= HEADER.size:
+            number, kind, length = HEADER.unpack_from(buffer, at)
+            end = at + HEADER.size + length
+            if length > CHUNK:
+                self.lose("its supervisor sent what is no frame")
+                return
+            if len(buffer) < end:
+                break
+            self._take(number, kind, memoryview(buffer)[at + HEADER.size : end])
+            at = end
+        del buffer[:at]
+
+    def hear(self, text: bytes) -> None:
+        """Take over what the supervisor says for people; it tells why the sandbox was lost."""
+        self._said = (self._said + text.decode(errors="backslashreplace"))[-_SAID_MOST:]
+
+    def _take(self, number: int, kind: int, payload: memoryview) -> None:
+        request = self._requests.get(number)
+        match kind:
+            case Frame.DATA if request is not None:
+                request.held += payload
+            case Frame.END if request is not None:
+                request.held += payload
+                self._finish(number, request)
+                if not request.answer.done():
+                    request.answer.set_result(bytes(request.held))
+            case Frame.FAILED if request is not None:
+                self._finish(number, request)
+                if not request.answer.done():
+                    request.answer.set_exception(decode_failed(bytes(payload)))
+            case Frame.CREDIT if request is not None:
+                request.window += int.from_bytes(payload, "little")
+                request.widened.set()
+            case Frame.HELLO if int.from_bytes(payload, "little") == VERSION and not self._greeted.done():
+                self._greeted.set_result(None)
+            case Frame.PONG:
+                pass
+            case _:
+                self.lose("its supervisor sent a frame that does not belong here")
+        payload.release()
+
+    def _finish(self, number: int, request: _Request) -> None:
+        del self._requests[number]
+        request.slots.release()
+        request.window += CHUNK  # a sender that waits goes on, and sees that the answer is there
+        request.widened.set()
+        if not self._requests and self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat = None
+
+    def lose(self, reason: str) -> None:
+        """Note that the sandbox is gone: every request, now and later, raises SandboxLost."""
+        if self._lost is not None:
+            return
+        said = f": {self._said.strip()}" if self._said.strip() else ""
+        self._lost = SandboxLost(f"The sandbox was lost, because {reason}{said}.")
+        if not self._greeted.done():
+            self._greeted.set_result(None)
+        for number, request in list(self._requests.items()):
+            self._finish(number, request)
+            if not request.answer.done():
+                request.answer.set_exception(self._again(self._lost))
+
+    @staticmethod
+    def _again(error: SandboxLost) -> SandboxLost:
+        """An error of its own for each caller, since raising one adds to its traceback."""
+        return SandboxLost(error.message)
+
+    def _beat(self) -> None:
+        if self._heartbeat is None:
+            self._heard = self._loop.time()
+            self._heartbeat = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            asked = self._loop.time()
+            await asyncio.sleep(_PING_SECONDS)
+            now = self._loop.time()
+            if now - asked > 2 * _PING_SECONDS:  # it was this process that stood still
+                self._heard = now
+            if now - self._heard > _SILENCE_SECONDS:
+                self._heartbeat = None
+                self.lose(f"its supervisor has not answered for {_SILENCE_SECONDS:g} s")
+                return
+            if now - self._heard >= _PING_SECONDS:
+                self._write(encode_frame(0, Frame.PING))

@@ -1,0 +1,99 @@
+"""The supervisor in an image: one thin layer on top, made once per image through the engine's API."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import platform
+import tarfile
+from pathlib import Path
+from typing import Any, Final
+
+from assay.errors import ImageMissing, SandboxRefused
+from assay.records.base import digest_of_bytes
+from assay.sandboxes.engine import Engine
+
+SUPERVISOR: Final = "/.assay/supervisor"
+"""Where it lies in the container."""
+LAYER_LABEL: Final = "dev.assay.supervisor"
+"""On every image made here: digest of the supervisor. By it `prune` finds them."""
+BASE_LABEL: Final = "dev.assay.supervisor.base"
+"""On every image made here: id of the image below."""
+_REPOSITORY: Final = "assay-sandbox/supervised"
+_MACHINES: Final = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+
+
+def read_supervisor(machine: str) -> bytes:
+    """Return the static binary for a machine; raises ImageMissing, naming how to build it."""
+    name = _MACHINES.get(machine.lower(), machine)
+    path = Path(__file__).parent / "supervisor" / f"supervisor-{name}"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageMissing(
+            f"There is no supervisor for {name!r} machines ({path.name}); this one is {platform.machine()!r}.",
+            next_step=f"on a {name} machine with musl-gcc, run: make -C {path.parent}",
+        ) from None
+
+
+class SupervisorLayers:
+    """Makes and remembers the images that containers are really made from."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._made: dict[str, str] = {}
+        self._turn = asyncio.Lock()
+
+    async def image_on(self, base: dict[str, Any]) -> str:
+        """Return the id of the image that adds the supervisor to `base`, an inspected image."""
+        async with self._turn:
+            key = base["Id"]
+            if key not in self._made:
+                self._made[key] = await self._find_or_make(base)
+            return self._made[key]
+
+    def forget(self, base: dict[str, Any]) -> None:
+        """Forget the image on `base`, which somebody has removed."""
+        self._made.pop(base["Id"], None)
+
+    async def _find_or_make(self, base: dict[str, Any]) -> str:
+        if volumes := (base.get("Config") or {}).get("Volumes"):
+            raise SandboxRefused(
+                f"The image declares the volumes {sorted(volumes)}, which are disk space without a limit.",
+                next_step="build an image without VOLUME",
+            )
+        binary = await asyncio.to_thread(read_supervisor, base["Architecture"])
+        digest = digest_of_bytes(binary)
+        labels = {LAYER_LABEL: digest, BASE_LABEL: base["Id"]}
+        found = await self._engine.call(
+            "images", filters={"label": [f"{name}={text}" for name, text in labels.items()]}
+        )
+        if found:
+            return str(found[0]["Id"])
+        return await self._make(base["Id"], binary, labels)
+
+    async def _make(self, base: str, binary: bytes, labels: dict[str, str]) -> str:
+        """A container that never starts, a file put into it, a commit: no builder and no registry needed."""
+        tag = hashlib.sha256(f"{base}\n{labels[LAYER_LABEL]}".encode()).hexdigest()[:16]
+        created = await self._engine.call("create_container", base, command=["-"], labels=labels)
+        try:
+            await self._engine.call("put_archive", created["Id"], "/", _pack(binary))
+            made = await self._engine.call(
+                "commit", created["Id"], repository=_REPOSITORY, tag=tag, conf={"Labels": labels}
+            )
+        finally:
+            await self._engine.call("remove_container", created["Id"], force=True, v=True, ignore=(404, 409))
+        return str(made["Id"])
+
+
+def _pack(binary: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        folder = tarfile.TarInfo(SUPERVISOR.strip("/").rpartition("/")[0])
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        file = tarfile.TarInfo(SUPERVISOR.strip("/"))
+        file.mode, file.size = 0o755, len(binary)
+        archive.addfile(file, io.BytesIO(binary))
+    return packed.getvalue()

@@ -1,0 +1,96 @@
+"""What a profile means for a container: the numbers, checked before an engine is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from assay.errors import SandboxRefused
+from assay.records.sandboxes import SandboxProfile
+from assay.sandboxes.protocol import WORKSPACE
+
+USER: Final = 10001
+"""Commands run as this user and group, in every image."""
+KEEPER: Final = 10002
+"""Owns a read-only workspace, so that commands cannot change it."""
+SCRATCH: Final = "/tmp"  # noqa: S108 - a path in the container
+SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a path in the container
+HOME: Final = "/tmp/home"  # noqa: S108 - a path in the container
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_CAPABILITIES: Final = ("KILL", "SETGID", "SETPCAP", "SETUID")
+"""Of the supervisor; SETPCAP only until it has emptied the bounding set, which is its first act."""
+_PERIOD: Final = 100_000
+_MIB: Final = 1 << 20
+_RESERVE_MB: Final = 32
+"""Memory that must be left beside full file systems for processes to run at all, MiB."""
+_SUPERVISOR_PROCESSES: Final = 16
+
+
+def check_profile(profile: SandboxProfile) -> None:
+    """Raise SandboxRefused for a profile that no sandbox can serve."""
+    limits = profile.limits
+    files = limits.workspace_mb + limits.scratch_mb + _shared_memory_mb(profile)
+    if files + _RESERVE_MB > limits.memory_mb:
+        raise SandboxRefused(
+            f"memory_mb = {limits.memory_mb} is too little: workspace, scratch and shared memory may fill {files} MiB "
+            "of it, and a sandbox that runs out of memory through its files cannot go on.",
+            next_step=f"set memory_mb to at least {files + _RESERVE_MB}, or lower workspace_mb and scratch_mb",
+        )
+    for name in profile.environment:
+        if not name or "=" in name or "\0" in name + profile.environment[name]:
+            raise SandboxRefused(f"The environment of a profile cannot have the name {name!r}.")
+
+
+def base_environment(image: Mapping[str, str], profile: SandboxProfile) -> dict[str, str]:
+    """Return the environment of commands: the image's, the sandbox's own, and the profile's, which wins."""
+    own = {"HOME": HOME, "LANG": "C.UTF-8", "USER": "sandbox", "LOGNAME": "sandbox"}
+    if profile.workspace == "read-only":
+        # Its files belong to another user, which git takes for an attack on the caller.
+        own |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return {"PATH": DEFAULT_PATH} | dict(image) | own | profile.environment
+
+
+def host_options(profile: SandboxProfile) -> dict[str, Any]:
+    """Return the arguments of docker-py's `create_host_config`: the isolation, which no profile can undo."""
+    limits = profile.limits
+    keeper = KEEPER if profile.workspace == "read-only" else USER
+    nodes = f"nr_inodes={limits.inodes}"
+    return {
+        "network_mode": "none",
+        "ipc_mode": "private",
+        "cap_drop": ["ALL"],
+        "cap_add": list(_CAPABILITIES),
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {
+            WORKSPACE: f"exec,size={limits.workspace_mb}m,{nodes},uid={keeper},gid={keeper},mode=0755",
+            SCRATCH: f"exec,size={limits.scratch_mb}m,{nodes},mode=1777",
+        },
+        "shm_size": _shared_memory_mb(profile) * _MIB,
+        "mem_limit": limits.memory_mb * _MIB,
+        "memswap_limit": limits.memory_mb * _MIB,
+        "pids_limit": limits.processes + _SUPERVISOR_PROCESSES,
+        "cpu_period": _PERIOD,
+        "cpu_quota": int(limits.cpus * _PERIOD),
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "nofile", "Soft": 1024, "Hard": 4096},  # what every engine may give, itself limited or not
+        ],
+        # System V memory belongs to no process: it would outlive a command and count against the next.
+        "sysctls": {"kernel.shm_rmid_forced": "1", "kernel.msgmni": "32"},
+        "log_config": {"Type": "none", "Config": {}},
+        "runtime": profile.runtime,
+        "auto_remove": True,
+        "init": False,
+    }
+
+
+def supervisor_arguments(profile: SandboxProfile) -> list[str]:
+    """Return the supervisor's arguments: commands' user, owner of put trees, writable file systems."""
+    keeper = KEEPER if profile.workspace == "read-only" else USER
+    return [str(USER), str(keeper), WORKSPACE, SCRATCH, SHARED_MEMORY]
+
+
+def _shared_memory_mb(profile: SandboxProfile) -> int:
+    return max(1, min(64, profile.limits.memory_mb // 8))

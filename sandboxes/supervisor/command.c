@@ -1,0 +1,431 @@
+/* One command: started as the unprivileged user, its output counted, digested and kept within bounds,
+ * its time limited, and its whole tree dead before the answer goes out. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+#define KILL_SECONDS 8
+#define DRAIN_MAX (4u << 20) /* what can still be in a pipe whose writers are dead, generously */
+#define EXIT_NOT_FOUND 127   /* as a shell answers */
+#define EXIT_NOT_STARTED 126
+#define REPORT 3
+#define FLAG_STDIN 1u
+#define FLAG_REPORT 2u
+
+extern char **environ;
+
+enum ending { EXITED = 0, SIGNALLED = 1, TIMED_OUT = 2, OUT_OF_MEMORY = 3, KILLED = 4, NOT_STARTED = 5 };
+
+struct order {
+    uint64_t microseconds;
+    uint32_t limit, flags;
+    const char *directory;
+    char **arguments, **environment;
+};
+
+/* One stream: its first half-limit bytes, its last half-limit bytes in a ring, and the digest of all. */
+struct stream {
+    int descriptor;
+    size_t first_room, last_room;
+    unsigned char *first, *last;
+    size_t first_used, first_size, last_at, last_used, last_size;
+    uint64_t length;
+    struct digest digest;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static char **read_texts(struct fields *fields, uint32_t count)
+{
+    if (count > (size_t)(fields->end - fields->at)) {
+        fields->ok = 0;
+        return NULL;
+    }
+    char **texts = calloc(count + 1, sizeof *texts);
+    if (!texts)
+        _exit(1);
+    for (uint32_t i = 0; i < count; i++)
+        texts[i] = (char *)(uintptr_t)field_text(fields);
+    return texts;
+}
+
+static int read_order(const struct request *request, struct order *order)
+{
+    struct fields fields = {request->payload, request->payload + request->length, 1};
+    order->microseconds = field_u64(&fields);
+    order->limit = field_u32(&fields);
+    order->flags = field_u32(&fields);
+    uint32_t arguments = field_u32(&fields), variables = field_u32(&fields);
+    order->directory = field_text(&fields);
+    order->arguments = fields.ok ? read_texts(&fields, arguments) : NULL;
+    order->environment = fields.ok ? read_texts(&fields, variables) : NULL;
+    return fields.ok && arguments ? 0 : -1;
+}
+
+/* Room that grows as it is needed: most commands print little. */
+static unsigned char *grow(unsigned char *data, size_t *size, size_t needed, size_t most)
+{
+    if (needed <= *size)
+        return data;
+    size_t larger = *size ? *size * 2 : 4096;
+    while (larger < needed)
+        larger *= 2;
+    larger = larger < most ? larger : most;
+    data = realloc(data, larger);
+    if (!data)
+        _exit(1);
+    *size = larger;
+    return data;
+}
+
+static void keep(struct stream *stream, const unsigned char *data, size_t length)
+{
+    stream->length += length;
+    digest_add(&stream->digest, data, length);
+    size_t take = stream->first_room - stream->first_used;
+    take = length < take ? length : take;
+    if (take) {
+        stream->first = grow(stream->first, &stream->first_size, stream->first_used + take, stream->first_room);
+        memcpy(stream->first + stream->first_used, data, take);
+        stream->first_used += take;
+    }
+    data += take;
+    length -= take;
+    if (length > stream->last_room) {
+        data += length - stream->last_room;
+        length = stream->last_room;
+    }
+    if (!length)
+        return;
+    if (stream->last_used < stream->last_room) {
+        /* not yet a ring: it begins at 0 and grows */
+        size_t needed = stream->last_used + length;
+        needed = needed < stream->last_room ? needed : stream->last_room;
+        stream->last = grow(stream->last, &stream->last_size, needed, stream->last_room);
+    }
+    size_t straight = stream->last_room - stream->last_at;
+    straight = length < straight ? length : straight;
+    memcpy(stream->last + stream->last_at, data, straight);
+    memcpy(stream->last, data + straight, length - straight);
+    stream->last_at = (stream->last_at + length) % stream->last_room;
+    stream->last_used += length;
+    if (stream->last_used > stream->last_room)
+        stream->last_used = stream->last_room;
+}
+
+/* Read what is there, at most once; close at the end of the stream. Returns the bytes read. */
+static size_t pump(struct stream *stream)
+{
+    static unsigned char data[65536];
+    ssize_t length = read(stream->descriptor, data, sizeof data);
+    if (length > 0) {
+        keep(stream, data, (size_t)length);
+        return (size_t)length;
+    }
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    close(stream->descriptor);
+    stream->descriptor = -1;
+    return 0;
+}
+
+static int open_stream(struct stream *stream, uint32_t limit, int wanted)
+{
+    memset(stream, 0, sizeof *stream);
+    stream->descriptor = -1;
+    stream->first_room = limit / 2;
+    stream->last_room = limit - limit / 2;
+    digest_begin(&stream->digest);
+    int ends[2];
+    if (!wanted)
+        return -1;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        _exit(1);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    stream->descriptor = ends[0];
+    return ends[1];
+}
+
+static _Noreturn void refuse(const char *what, const char *which)
+{
+    dprintf(2, "assay: cannot %s '%s': %s\n", what, which, strerror(errno));
+    _exit(errno == ENOENT && *what == 'r' ? EXIT_NOT_FOUND : EXIT_NOT_STARTED);
+}
+
+static void become_user(const struct house *house)
+{
+    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) { /* the kernel takes a command before it takes the supervisor */
+        (void)!write(score, "1000", 4);
+        close(score);
+    }
+    if (setgroups(0, NULL) < 0 || setresgid(house->user, house->user, house->user) < 0 ||
+        setresuid(house->user, house->user, house->user) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        _exit(EXIT_NOT_STARTED);
+}
+
+static _Noreturn void start(const struct house *house, const struct order *order, int in, int out, int err, int report)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 || (report >= 0 && dup2(report, REPORT) < 0))
+        _exit(EXIT_NOT_STARTED);
+    become_user(house);
+    umask(022);
+    if (chdir(order->directory) < 0)
+        refuse("enter", order->directory);
+    environ = order->environment;
+    execvp(order->arguments[0], order->arguments);
+    refuse("run", order->arguments[0]);
+}
+
+/* The command's stdin: what came from the host and the command has not taken yet. */
+struct feed {
+    int from, to;
+    int open; /* whether the host may still send */
+    size_t at, used;
+    unsigned char data[CHUNK];
+};
+
+static void feed_receive(struct feed *feed)
+{
+    ssize_t length = recv(feed->from, feed->data, sizeof feed->data, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    feed->at = 0;
+    feed->used = length > 0 ? (size_t)length : 0;
+    if (length <= 0)
+        feed->open = 0;
+    if (feed->to < 0)
+        feed->used = 0; /* nobody reads it; what comes is dropped so that nobody waits */
+}
+
+static void feed_write(struct feed *feed)
+{
+    ssize_t length = write(feed->to, feed->data + feed->at, feed->used - feed->at);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    feed->at += length > 0 ? (size_t)length : 0;
+    if (length <= 0) {
+        feed->at = feed->used;
+        close(feed->to);
+        feed->to = -1;
+    }
+}
+
+static int places_full(const struct house *house)
+{
+    for (const char *const *place = house->places; *place; place++) {
+        struct statvfs state;
+        if (statvfs(*place, &state) == 0 && ((state.f_blocks && !state.f_bavail) || (state.f_files && !state.f_ffree)))
+            return 1;
+    }
+    return 0;
+}
+
+static void answer_u32(struct answer *answer, uint32_t value)
+{
+    unsigned char data[4];
+    put_u32(data, value);
+    answer_add(answer, data, sizeof data);
+}
+
+static void answer_u64(struct answer *answer, uint64_t value)
+{
+    answer_u32(answer, (uint32_t)value);
+    answer_u32(answer, (uint32_t)(value >> 32));
+}
+
+static void answer_stream(struct answer *answer, struct stream *stream)
+{
+    unsigned char digest[32];
+    digest_end(&stream->digest, digest);
+    answer_u64(answer, stream->length);
+    answer_u32(answer, (uint32_t)stream->first_used);
+    answer_u32(answer, (uint32_t)stream->last_used);
+    answer_add(answer, digest, sizeof digest);
+    answer_add(answer, stream->first, stream->first_used);
+    if (stream->last_used == stream->last_room && stream->last_room) {
+        answer_add(answer, stream->last + stream->last_at, stream->last_room - stream->last_at);
+        answer_add(answer, stream->last, stream->last_at);
+    } else {
+        answer_add(answer, stream->last, stream->last_used);
+    }
+}
+
+static void answer_result(struct answer *answer, const struct house *house, enum ending ending, uint32_t code,
+                          uint64_t microseconds, struct stream streams[3])
+{
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    answer_u32(answer, ending);
+    answer_u32(answer, code);
+    answer_u32(answer, (uint32_t)places_full(house));
+    answer_u64(answer, microseconds);
+    answer_u64(answer, (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
+                           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
+    for (int i = 0; i < 3; i++)
+        answer_stream(answer, streams + i);
+    answer_end(answer);
+}
+
+struct watch {
+    pid_t main;
+    int status, over; /* over: the main process is dead */
+    int killed, late; /* asked to end; out of time */
+    int signals;
+    uint64_t deadline;
+};
+
+static void read_signals(struct watch *watch)
+{
+    struct signalfd_siginfo information;
+    while (read(watch->signals, &information, sizeof information) == (ssize_t)sizeof information)
+        if (information.ssi_signo == SIGTERM)
+            watch->killed = 1;
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        if (pid == watch->main) {
+            watch->status = status;
+            watch->over = 1;
+        }
+}
+
+static void follow(struct watch *watch, struct feed *feed, struct stream streams[3])
+{
+    while (!watch->over && !watch->killed && !watch->late) {
+        struct pollfd polls[6] = {
+            {.fd = watch->signals, .events = POLLIN},
+            {.fd = feed->open && feed->at == feed->used ? feed->from : -1, .events = POLLIN},
+            {.fd = feed->at < feed->used ? feed->to : -1, .events = POLLOUT},
+        };
+        for (int i = 0; i < 3; i++)
+            polls[3 + i] = (struct pollfd){.fd = streams[i].descriptor, .events = POLLIN};
+        uint64_t now = now_us(), left = watch->deadline > now ? watch->deadline - now : 0;
+        poll(polls, 6, left > 60000000u ? 60000 : (int)((left + 999) / 1000));
+        if (polls[1].revents)
+            feed_receive(feed);
+        if (polls[2].revents)
+            feed_write(feed);
+        if (!feed->open && feed->at == feed->used && feed->to >= 0) {
+            close(feed->to);
+            feed->to = -1;
+        }
+        for (int i = 0; i < 3; i++)
+            if (polls[3 + i].revents)
+                pump(streams + i);
+        if (polls[0].revents)
+            read_signals(watch);
+        watch->late = !watch->over && now_us() >= watch->deadline;
+    }
+}
+
+/* Nothing of the command lives after this. A tree that does not die takes the sandbox with it. */
+static void end_tree(struct watch *watch)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == watch->main && !watch->over) {
+            watch->status = status;
+            watch->over = 1;
+        }
+    if (pid == 0) {
+        if (kill_below(getpid(), NULL, KILL_SECONDS) < 0)
+            _exit(EXIT_TREE_LIVES);
+        while ((pid = waitpid(-1, &status, 0)) > 0 || (pid < 0 && errno == EINTR))
+            if (pid == watch->main)
+                watch->status = status;
+    }
+}
+
+static enum ending judge(const struct watch *watch, uint32_t *code, int oom)
+{
+    *code = 0;
+    if (watch->killed)
+        return KILLED;
+    if (oom)
+        return OUT_OF_MEMORY;
+    if (watch->late)
+        return TIMED_OUT;
+    *code = WIFSIGNALED(watch->status) ? (uint32_t)WTERMSIG(watch->status) : (uint32_t)WEXITSTATUS(watch->status);
+    return WIFSIGNALED(watch->status) ? SIGNALLED : EXITED;
+}
+
+_Noreturn void serve_command(const struct house *house, const struct request *request)
+{
+    static struct answer answer;
+    static struct order order;
+    static struct stream streams[3];
+    static struct feed feed;
+    answer.request = request;
+    if (read_order(request, &order) < 0)
+        _exit(1);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM);
+    sigprocmask(SIG_BLOCK, &watched, NULL);
+    struct watch watch = {.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)};
+    int pair[2] = {open("/dev/null", O_RDONLY | O_CLOEXEC), -1};
+    if (order.flags & FLAG_STDIN) {
+        close(pair[0]);
+        if (pipe2(pair, O_CLOEXEC) < 0)
+            _exit(1);
+        fcntl(pair[1], F_SETFL, O_NONBLOCK);
+    }
+    feed = (struct feed){.from = request->socket, .to = pair[1], .open = (order.flags & FLAG_STDIN) != 0};
+    int out = open_stream(streams, order.limit, 1), err = open_stream(streams + 1, order.limit, 1);
+    int report = open_stream(streams + 2, order.limit, (order.flags & FLAG_REPORT) != 0);
+    long kills = read_oom_kills(house->oom_counter);
+    uint64_t began = now_us();
+    watch.deadline = began + order.microseconds;
+    watch.main = fork();
+    if (watch.main == 0)
+        start(house, &order, pair[0], out, err, report);
+    if (watch.main < 0) {
+        answer_result(&answer, house, NOT_STARTED, (uint32_t)errno, 0, streams);
+        _exit(0);
+    }
+    close(pair[0]);
+    close(out);
+    close(err);
+    if (report >= 0)
+        close(report);
+    follow(&watch, &feed, streams);
+    end_tree(&watch);
+    uint64_t took = now_us() - began;
+    for (int i = 0; i < 3; i++)
+        for (size_t read = 0, more = 1; streams[i].descriptor >= 0 && more && read < DRAIN_MAX; read += more)
+            more = pump(streams + i);
+    uint32_t code;
+    enum ending ending = judge(&watch, &code, read_oom_kills(house->oom_counter) > kills);
+    answer_result(&answer, house, ending, code, took, streams);
+    _exit(0);
+}

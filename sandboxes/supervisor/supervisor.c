@@ -1,0 +1,412 @@
+/* The first process of a sandbox: it starts commands, moves files, reaps, and passes frames.
+ *
+ *     supervisor USER KEEPER [PLACE...]
+ *
+ * Frames (wire.h) come in on stdin and go out on stdout, which no command can reach: this process is not
+ * dumpable, its descriptors are closed on exec, and commands run as another user without capabilities.
+ * Every request is served by a helper, a fork of this process; here are only the table of helpers and the
+ * passing of frames, so that no request holds up another. It ends when the host closes stdin, and with it,
+ * as process 1, everything in the container.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+#define HELPERS 64 /* requests at a time; the host keeps below it */
+#define ORPHAN_SECONDS 8
+
+/* The kernel's interface (capabilities(7)); musl brings no kernel headers. */
+#define CAPABILITY_VERSION_3 0x20080522u
+#define CAP_KILL 5
+#define CAP_SETGID 6
+#define CAP_SETUID 7
+#define SECURE_NOROOT_LOCKED 3ul /* SECBIT_NOROOT and its lock */
+
+struct capability_header {
+    uint32_t version;
+    int pid;
+};
+
+struct capability_data {
+    uint32_t effective, permitted, inheritable;
+};
+
+struct helper {
+    pid_t pid;  /* 0 once it is reaped */
+    int socket; /* -1 once the helper has closed its end */
+    int used, answered, status;
+    uint32_t id;
+    long oom_kills;
+    unsigned char *queue; /* the request's body that the helper has not taken yet */
+    size_t at, queued;
+    uint32_t credit;
+    int complete; /* the host has sent all of the body */
+};
+
+static struct helper helpers[HELPERS];
+static struct house house;
+static int signals;
+
+static _Noreturn void leave(const char *why)
+{
+    dprintf(2, "assay: supervisor ends: %s\n", why);
+    _exit(1);
+}
+
+static void send_frame(uint32_t id, uint32_t type, const void *payload, uint32_t length)
+{
+    unsigned char frame[HEADER + 16];
+    put_header(frame, id, type, length);
+    memcpy(frame + HEADER, payload, length);
+    if (write(1, frame, HEADER + length) != (ssize_t)(HEADER + length))
+        leave("the host does not listen");
+}
+
+static void send_failed(uint32_t id, uint32_t status, uint32_t error, uint32_t oom)
+{
+    unsigned char payload[12];
+    put_u32(payload, status);
+    put_u32(payload + 4, error);
+    put_u32(payload + 8, oom);
+    send_frame(id, F_FAILED, payload, sizeof payload);
+}
+
+/* From here on nothing in this container can gain a capability; only this process keeps three. */
+static void give_up_privileges(void)
+{
+    struct capability_header header = {CAPABILITY_VERSION_3, 0};
+    uint32_t kept = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
+    struct capability_data data[2] = {{kept, kept, 0}, {0, 0, 0}};
+    for (int capability = 0; capability <= 63; capability++)
+        if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+            leave("cannot empty the bounding set");
+    if (prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED, 0, 0, 0) < 0)
+        leave("cannot set secure bits");
+    if (syscall(SYS_capset, &header, data) < 0)
+        leave("cannot drop capabilities");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        leave("cannot protect itself");
+}
+
+static void make_home(void)
+{
+    if (seteuid(house.user) < 0)
+        leave("cannot act as the commands' user");
+    mkdir("/tmp/home", 0700);
+    if (seteuid(0) < 0)
+        leave("cannot act as itself again");
+}
+
+static void watch_signals(void)
+{
+    sigset_t watched;
+    sigfillset(&watched);
+    sigprocmask(SIG_BLOCK, &watched, NULL);
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM);
+    signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0)
+        leave("cannot watch its children");
+}
+
+static int open_oom_counter(void)
+{
+    int v2 = open("/sys/fs/cgroup/memory.events", O_RDONLY | O_CLOEXEC);
+    return v2 >= 0 ? v2 : open("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY | O_CLOEXEC);
+}
+
+static struct helper *find_helper(uint32_t id)
+{
+    for (size_t i = 0; i < HELPERS; i++)
+        if (helpers[i].used && helpers[i].id == id)
+            return helpers + i;
+    return NULL;
+}
+
+static int is_helper(pid_t pid)
+{
+    for (size_t i = 0; i < HELPERS; i++)
+        if (helpers[i].used && helpers[i].pid == pid)
+            return 1;
+    return 0;
+}
+
+/* In the helper: keep nothing of the supervisor's but what the request needs, then serve it. */
+static _Noreturn void become_helper(int own, uint32_t id, unsigned char *payload, size_t length)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t none;
+    for (size_t i = 0; i < HELPERS; i++) {
+        if (helpers[i].used && helpers[i].socket >= 0)
+            close(helpers[i].socket);
+        free(helpers[i].queue);
+    }
+    close(signals);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
+        _exit(1);
+    close(null);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    struct request request = {id, own, payload + 1, length - 1};
+    if (payload[0] == ASK_RUN)
+        serve_command(&house, &request);
+    serve_files(&house, (char)payload[0], &request);
+}
+
+static void open_request(uint32_t id, unsigned char *payload, size_t length)
+{
+    struct helper *helper = NULL;
+    int pair[2];
+    for (size_t i = 0; i < HELPERS && !helper; i++)
+        helper = helpers[i].used ? NULL : helpers + i;
+    if (!helper || find_helper(id) || !length)
+        leave("the host asks for too much");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        send_failed(id, 0, (uint32_t)errno, 0);
+        return;
+    }
+    long oom_kills = read_oom_kills(house.oom_counter);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        become_helper(pair[1], id, payload, length);
+    }
+    int error = errno;
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        send_failed(id, 0, (uint32_t)error, 0);
+        return;
+    }
+    *helper = (struct helper){.pid = pid, .socket = pair[0], .used = 1, .id = id, .oom_kills = oom_kills};
+}
+
+static void release_queue(struct helper *helper)
+{
+    free(helper->queue);
+    helper->queue = NULL;
+    helper->at = helper->queued = 0;
+}
+
+/* Hand on as much of the body as the helper takes without waiting. */
+static void feed_helper(struct helper *helper)
+{
+    while (helper->socket >= 0 && helper->at < helper->queued) {
+        size_t left = helper->queued - helper->at, take = left < CHUNK ? left : CHUNK;
+        ssize_t sent = send(helper->socket, helper->queue + helper->at, take, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (sent < 0) { /* it takes no more: what is left goes nowhere */
+            helper->credit += (uint32_t)left;
+            helper->at = helper->queued;
+            break;
+        }
+        helper->at += (size_t)sent;
+        helper->credit += (uint32_t)sent;
+    }
+    if (helper->at == helper->queued) {
+        release_queue(helper);
+        if (helper->complete && helper->socket >= 0)
+            shutdown(helper->socket, SHUT_WR);
+    }
+    if (helper->credit >= WINDOW / 4) {
+        unsigned char credit[4];
+        put_u32(credit, helper->credit);
+        send_frame(helper->id, F_CREDIT, credit, sizeof credit);
+        helper->credit = 0;
+    }
+}
+
+/* The queue is twice as long as what may be in it, so that moving it to the front is seldom. */
+static void queue_body(struct helper *helper, const unsigned char *data, size_t length)
+{
+    if (helper->queued - helper->at + length > WINDOW)
+        leave("the host sends more than was agreed");
+    if (!length)
+        return;
+    if (!helper->queue && !(helper->queue = malloc(2 * WINDOW)))
+        leave("no memory");
+    if (helper->queued + length > 2 * WINDOW) {
+        memmove(helper->queue, helper->queue + helper->at, helper->queued - helper->at);
+        helper->queued -= helper->at;
+        helper->at = 0;
+    }
+    memcpy(helper->queue + helper->queued, data, length);
+    helper->queued += length;
+}
+
+static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_t length)
+{
+    struct helper *helper = find_helper(id);
+    switch (type) {
+    case F_OPEN:
+        open_request(id, payload, length);
+        break;
+    case F_DATA:
+    case F_EOF: /* for a request that is over already they mean nothing */
+        if (!helper)
+            break;
+        queue_body(helper, payload, length);
+        helper->complete = type == F_EOF;
+        feed_helper(helper);
+        break;
+    case F_KILL:
+        if (helper && helper->pid)
+            kill(helper->pid, SIGTERM);
+        break;
+    case F_PING:
+        send_frame(id, F_PONG, "", 0);
+        break;
+    default:
+        leave("the host sends what is no frame");
+    }
+}
+
+static void read_host(void)
+{
+    static unsigned char *data;
+    static size_t used, room;
+    if (room - used < HEADER + CHUNK) {
+        room = used + HEADER + CHUNK;
+        data = realloc(data, room);
+        if (!data)
+            leave("no memory");
+    }
+    ssize_t length = read(0, data + used, room - used - 1); /* the byte after a payload can be written */
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length <= 0)
+        _exit(0); /* the host is gone or has closed the sandbox */
+    used += (size_t)length;
+    size_t at = 0;
+    while (used - at >= HEADER) {
+        uint32_t type = get_u32(data + at + 4), size = get_u32(data + at + 8);
+        if (size > (type == F_OPEN ? OPEN_MAX : CHUNK))
+            leave("the host sends too long a frame");
+        if (used - at < HEADER + size)
+            break;
+        unsigned char *end = data + at + HEADER + size, after = *end;
+        *end = 0;
+        take_frame(get_u32(data + at), type, data + at + HEADER, size);
+        *end = after;
+        at += HEADER + size;
+    }
+    memmove(data, data + at, used - at);
+    used -= at;
+}
+
+static void pass_answer(struct helper *helper)
+{
+    static unsigned char frame[HEADER + CHUNK];
+    ssize_t length = recv(helper->socket, frame, sizeof frame, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (length <= 0) {
+        close(helper->socket);
+        helper->socket = -1;
+        return;
+    }
+    helper->answered |= get_u32(frame + 4) == F_END;
+    for (ssize_t at = 0, wrote; at < length; at += wrote)
+        if ((wrote = write(1, frame + at, (size_t)(length - at))) < 0)
+            leave("the host does not listen");
+}
+
+static void reap(void)
+{
+    struct signalfd_siginfo information;
+    int status;
+    while (read(signals, &information, sizeof information) == (ssize_t)sizeof information)
+        if (information.ssi_signo == SIGTERM)
+            leave("asked to");
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        for (size_t i = 0; i < HELPERS; i++)
+            if (helpers[i].used && helpers[i].pid == pid) {
+                helpers[i].pid = 0;
+                helpers[i].status = status;
+            }
+}
+
+/* A helper that is reaped and read to its end. One that died without an answer has left its command's
+ * processes to process 1, which has no other children than helpers: what else is there is killed. */
+static void finish(struct helper *helper)
+{
+    if (!helper->answered) {
+        if (WIFEXITED(helper->status) && WEXITSTATUS(helper->status) == EXIT_TREE_LIVES)
+            leave("a command cannot be killed");
+        helper->used = 0;
+        if (kill_below(1, is_helper, ORPHAN_SECONDS) < 0)
+            leave("what a command left cannot be killed");
+        send_failed(helper->id, (uint32_t)helper->status, 0, read_oom_kills(house.oom_counter) > helper->oom_kills);
+    }
+    release_queue(helper);
+    helper->used = 0;
+}
+
+static void serve(void)
+{
+    for (;;) {
+        struct pollfd polls[2 + HELPERS] = {{.fd = 0, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+        for (size_t i = 0; i < HELPERS; i++) {
+            struct helper *helper = helpers + i;
+            polls[2 + i].fd = helper->used ? helper->socket : -1;
+            polls[2 + i].events = (short)(POLLIN | (helper->at < helper->queued ? POLLOUT : 0));
+        }
+        if (poll(polls, 2 + HELPERS, -1) < 0 && errno != EINTR)
+            leave("cannot wait");
+        if (polls[1].revents)
+            reap();
+        for (size_t i = 0; i < HELPERS; i++) {
+            struct helper *helper = helpers + i;
+            if (!helper->used || polls[2 + i].fd != helper->socket)
+                continue;
+            if (polls[2 + i].revents & POLLOUT)
+                feed_helper(helper);
+            if (polls[2 + i].revents & (POLLIN | POLLHUP | POLLERR))
+                pass_answer(helper);
+            if (helper->socket < 0 && !helper->pid)
+                finish(helper);
+        }
+        if (polls[0].revents)
+            read_host();
+    }
+}
+
+int main(int count, char **arguments)
+{
+    unsigned char version[4];
+    if (count < 3)
+        leave("usage: supervisor USER KEEPER [PLACE...]");
+    house.user = (uid_t)strtoul(arguments[1], NULL, 10);
+    house.keeper = (uid_t)strtoul(arguments[2], NULL, 10);
+    house.places = (const char *const *)arguments + 3;
+    if (!house.user || !house.keeper || getuid() != 0)
+        leave("commands must not be root, and the supervisor must");
+    for (int descriptor = 3; descriptor < 1024; descriptor++)
+        close(descriptor);
+    /* Descriptor 3 stays taken, so that only a report can ever be it. */
+    if (open("/dev/null", O_RDONLY | O_CLOEXEC) != 3)
+        leave("no /dev/null");
+    give_up_privileges();
+    house.oom_counter = open_oom_counter();
+    make_home();
+    watch_signals();
+    put_u32(version, WIRE_VERSION);
+    send_frame(0, F_HELLO, version, sizeof version);
+    serve();
+}

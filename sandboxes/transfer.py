@@ -1,0 +1,210 @@
+"""Trees on their way into a sandbox and out of it: only what changed travels."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from assay.errors import SandboxRefused
+from assay.records.sandboxes import SandboxProfile
+from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
+from assay.sandboxes.frames import (
+    CHUNK,
+    Refusal,
+    decode_entry,
+    decode_files,
+    decode_lines,
+    split_chunks,
+)
+from assay.sandboxes.protocol import WORKSPACE
+from assay.sandboxes.trees import Change, TreeView, batch_paths, check_entries, check_links, is_link
+
+Ask = Callable[[bytes, AsyncIterator[bytes] | None], Coroutine[Any, Any, bytes]]
+
+_BATCH: Final = 8 << 20
+"""Bytes of content that are fetched or packed at a time."""
+_PATHS: Final = struct.Struct("<I")
+_ATTEMPTS: Final = 4
+"""How often a tree is read again when it changes while it is read."""
+
+
+class _Moved(Exception):
+    """A file changed between two looks at it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(path)
+
+
+class TreeTransfer:
+    """Puts and takes the trees of one sandbox, and remembers what is where."""
+
+    def __init__(self, ask: Ask, profile: SandboxProfile) -> None:
+        self._ask = ask
+        self._most = max(profile.limits.workspace_mb, profile.limits.scratch_mb) << 20
+        self._fixed = profile.workspace == "read-only"
+        self._views = {WORKSPACE: TreeView()}
+        self._stale: set[str] = set()
+        self._given: set[str] = set()
+        self._disturbing = 0
+        self._turn = asyncio.Lock()
+
+    @contextmanager
+    def disturbed(self) -> Iterator[None]:
+        """Surround what may change files: what is known about them is looked at again afterwards."""
+        self._disturbing += 1
+        self._mark_stale()
+        try:
+            yield
+        finally:
+            self._disturbing -= 1
+            self._mark_stale()
+
+    def _mark_stale(self) -> None:
+        self._stale.update(root for root in self._views if not (self._fixed and root == WORKSPACE))
+
+    async def put(self, tree: Tree, contents: Contents, root: str) -> None:
+        """Make `root` hold exactly `tree`; raises Refusal and SandboxRefused."""
+        async with self._turn:
+            view, cleared = await self._look_before_put(root)
+            change = Change.between(view, tree)
+            links = {path: target for path, target in view.links.items() if tree.get(path) == view.files.get(path)}
+            for path in change.write:
+                if is_link(tree[path]):
+                    links[path] = os.fsdecode(await asyncio.to_thread(contents.read, tree[path].oid))
+            check_links(links)
+            if not change.remove and not change.write and not cleared:
+                return
+            self._doubt(root)  # until it is done, nobody knows what is there
+            body = _pack(change, tree, contents, clear=cleared)
+            lines = decode_lines(await self._ask(b"p" + os.fsencode(root) + b"\0", body))
+            self._note_put(view, change, tree, links, lines)
+            self._views[root] = view
+            self._stale.discard(root)
+            if self._disturbing:
+                self._mark_stale()
+
+    def _doubt(self, root: str) -> None:
+        self._views[root] = TreeView()
+        self._stale.add(root)
+
+    async def _look_before_put(self, root: str) -> tuple[TreeView, bool]:
+        """Return what is known of the root, and whether it is so odd that it has to be emptied first."""
+        try:
+            await self._look(root)
+        except Refusal as refusal:
+            self._doubt(root)
+            return TreeView(), refusal.number != errno.ENOENT
+        return self._views[root], False
+
+    async def _look(self, root: str) -> list[bytes]:
+        """Bring what is known of a root up to date, and return the lines of files whose content is not known."""
+        view = self._views.setdefault(root, TreeView())
+        if root in self._stale or not (view.lines or root == WORKSPACE):
+            lines = decode_lines(await self._ask(b"l" + os.fsencode(root) + b"\0", None))
+            view.update(lines)
+            self._stale.discard(root)
+        if len(view.files) + len(view.directories) == len(view.lines):
+            return []
+        return [line for path, line in view.lines.items() if path not in view.files and path not in view.directories]
+
+    def _note_put(self, view: TreeView, change: Change, tree: Tree, links: dict[str, str], lines: list[bytes]) -> None:
+        for path in (*change.remove, *change.write):
+            view.forget_all(path)
+        for line in lines:
+            path = decode_entry(line).path
+            view.learn(line, tree[path], links.get(path))
+        view.learn_directories(change.directories - view.directories)
+        self._given.update(file.oid for file in tree.values())
+
+    async def take(self, root: str) -> TakenTree:
+        """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
+        async with self._turn:
+            fresh: dict[str, bytes] = {}
+            for attempt in range(_ATTEMPTS):
+                try:
+                    await self._take_changes(root, fresh)
+                    break
+                except _Moved as moved:
+                    self._stale.add(root)
+                    if attempt == _ATTEMPTS - 1:
+                        raise SandboxRefused(
+                            f"{moved.path!r} keeps changing while it is read.",
+                            next_step="take the tree when no command runs",
+                        ) from None
+            view = self._views[root]
+            check_links(view.links)
+            taken = TakenTree(view.tree(), {oid: data for oid, data in fresh.items() if oid not in self._given})
+            self._given.update(taken.fresh)
+            if self._disturbing:  # a change in the same tick of the clock would not show
+                self._doubt(root)
+            return taken
+
+    async def _take_changes(self, root: str, fresh: dict[str, bytes]) -> None:
+        unknown = await self._look(root)
+        view = self._views[root]
+        check_entries(unknown, self._most)
+        for paths in batch_paths(unknown, _BATCH):
+            payload = b"g" + os.fsencode(root) + b"\0" + b"".join(path + b"\0" for path in paths)
+            try:
+                answer = await self._ask(payload, None)
+                for before, content, after in decode_files(answer):
+                    self._learn(view, before, content, after, fresh)
+            except Refusal as refusal:
+                if refusal.number in (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR):
+                    raise _Moved(refusal.path) from None
+                raise
+
+    def _learn(self, view: TreeView, before: bytes, content: bytes, after: bytes, fresh: dict[str, bytes]) -> None:
+        entry = decode_entry(before)
+        if before != after or view.lines.get(entry.path) != before:
+            raise _Moved(entry.path)
+        link = entry.kind == "l"
+        mode = SYMLINK if link else EXECUTABLE if entry.mode & 0o100 else REGULAR
+        file = TreeFile(mode, blob_id(content))
+        view.learn(before, file, os.fsdecode(content) if link else None)
+        fresh[file.oid] = content
+
+
+async def _pack(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> AsyncIterator[bytes]:
+    """Yield the body of a put: `tree.c` reads it. Contents are read in a thread, some megabytes at a time."""
+    operations = _operations(change, tree, contents, clear=clear)
+    chunks = split_chunks(operations)
+    while batch := await asyncio.to_thread(_next_chunks, chunks):
+        for chunk in batch:
+            yield chunk
+
+
+def _next_chunks(chunks: Iterator[bytes]) -> list[bytes]:
+    batch: list[bytes] = []
+    for chunk in chunks:
+        batch.append(chunk)
+        if len(batch) * CHUNK >= _BATCH:
+            break
+    return batch
+
+
+def _operations(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> Iterator[bytes]:
+    if clear:
+        yield b"X"
+    for path in change.remove:
+        yield b"D" + _text(os.fsencode(path))
+    for path in change.write:
+        file = tree[path]
+        data = contents.read(file.oid)
+        if is_link(file):
+            yield b"L" + _text(os.fsencode(path)) + _text(data)
+        else:
+            mode = 0o755 if file.mode == EXECUTABLE else 0o644
+            yield b"F" + _text(os.fsencode(path)) + struct.pack("<IQ", mode, len(data))
+            yield data
+    yield b"."
+
+
+def _text(data: bytes) -> bytes:
+    return _PATHS.pack(len(data)) + data

@@ -1,0 +1,213 @@
+"""What the host knows about a tree in a sandbox, and what has to travel to change it. No I/O."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from assay.errors import SandboxRefused
+from assay.records.trees import SYMLINK, Tree, TreeFile
+from assay.sandboxes.frames import decode_entry
+
+_MOST_LINKS: Final = 40
+"""Links that a path may lead through, as in Linux."""
+_PATH_MAX: Final = 4095
+_NAME_MAX: Final = 255
+_SPECIAL: Final = {"p": "a FIFO", "s": "a socket", "b": "a block device", "c": "a character device"}
+
+
+@dataclass(slots=True)
+class TreeView:
+    """The last known state of one root in a sandbox.
+
+    A line of the listing holds size, times and inode, so that a file whose line is the same is the same.
+    """
+
+    lines: dict[str, bytes] = field(default_factory=dict)
+    """Path to line, of everything below the root."""
+    files: dict[str, TreeFile] = field(default_factory=dict)
+    """Path to content, as far as it is known."""
+    directories: set[str] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
+    """Path to target."""
+
+    def update(self, listing: Iterable[bytes]) -> list[bytes]:
+        """Take over a listing and return the lines that are new, directories left out."""
+        now = set(listing)
+        before = set(self.lines.values())
+        for line in before - now:
+            self.forget(_path_of(line))
+        fresh = []
+        for line in now - before:
+            path = _path_of(line)
+            self.lines[path] = line
+            if line.startswith(b"d"):
+                self.directories.add(path)
+            else:
+                fresh.append(line)
+        return fresh
+
+    def forget(self, path: str) -> None:
+        """Drop what is known about one path."""
+        self.lines.pop(path, None)
+        self.files.pop(path, None)
+        self.links.pop(path, None)
+        self.directories.discard(path)
+
+    def forget_all(self, path: str) -> None:
+        """Drop what is known about a path and about everything below it."""
+        if path in self.directories:
+            below = path + "/"
+            for other in [other for other in self.lines if other.startswith(below)]:
+                self.forget(other)
+        self.forget(path)
+
+    def learn(self, line: bytes, file: TreeFile, target: str | None) -> None:
+        """Note what lies at the path of a line; the target where it is a link."""
+        path = _path_of(line)
+        self.lines[path] = line
+        self.files[path] = file
+        if target is None:
+            self.links.pop(path, None)
+        else:
+            self.links[path] = target
+
+    def learn_directories(self, directories: Iterable[str]) -> None:
+        """Note directories that are there now."""
+        for path in directories:
+            self.directories.add(path)
+            self.lines[path] = b"d 0 0 0 0 0 " + os.fsencode(path)
+
+    def tree(self) -> Tree:
+        """Return the tree, in the order of its paths."""
+        return dict(sorted(self.files.items()))
+
+
+def _path_of(line: bytes) -> str:
+    return os.fsdecode(line.split(b" ", 6)[6])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What turns one tree into another."""
+
+    remove: tuple[str, ...]
+    """Paths to remove with everything below them."""
+    write: tuple[str, ...]
+    """Paths to write, in order."""
+    directories: frozenset[str]
+    """Directories that the new tree implies."""
+
+    @classmethod
+    def between(cls, view: TreeView, tree: Tree) -> Self:
+        """Return what is to be done so that a root holds `tree`; raises SandboxRefused for impossible paths."""
+        write = sorted(path for path, file in tree.items() if view.files.get(path) != file)
+        for path in write:
+            _check_path(path)
+        directories = _implied_directories(tree)
+        extra = view.directories - directories
+        stays = directories & view.directories
+        gone = (path for path in view.lines if path not in tree and path not in stays)
+        remove = tuple(path for path in gone if path.rpartition("/")[0] not in extra)
+        return cls(remove, tuple(write), directories)
+
+
+def _implied_directories(tree: Tree) -> frozenset[str]:
+    directories: set[str] = set()
+    for path in tree:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in directories:
+            if parent in tree:
+                raise SandboxRefused(f"The tree has {parent!r} both as a file and as a directory.")
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
+    return frozenset(directories)
+
+
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    if any(part in ("", ".", "..", ".git") for part in parts) or "\0" in path:
+        raise SandboxRefused(f"{path!r} is not a path that a tree can have.")
+    if len(os.fsencode(path)) > _PATH_MAX or any(len(os.fsencode(part)) > _NAME_MAX for part in parts):
+        raise SandboxRefused(f"The path {path[:80]!r}… is longer than a file system takes.")
+
+
+def check_links(links: Mapping[str, str]) -> None:
+    """Raise SandboxRefused for a link that leads out of the tree, also by way of other links."""
+    for path, target in links.items():
+        if _leaves(path, target, links):
+            raise SandboxRefused(
+                f"The link {path!r} points to {target!r}, which leaves the tree.",
+                next_step="make it point to a path inside the tree, or remove it",
+            )
+
+
+def _leaves(path: str, target: str, links: Mapping[str, str]) -> bool:
+    place = path.split("/")[:-1]
+    ahead = _steps(target)
+    hops = 0
+    if target.startswith("/"):
+        return True
+    while ahead:
+        step = ahead.pop()
+        if step == "..":
+            if not place:
+                return True
+            place.pop()
+            continue
+        place.append(step)
+        onward = links.get("/".join(place))
+        if onward is None:
+            continue
+        hops += 1
+        if onward.startswith("/"):
+            return True
+        if hops > _MOST_LINKS:  # a loop leads nowhere
+            return False
+        place.pop()
+        ahead += _steps(onward)
+    return False
+
+
+def _steps(target: str) -> list[str]:
+    return [step for step in reversed(target.split("/")) if step not in ("", ".")]
+
+
+def check_entries(lines: Iterable[bytes], most: int) -> None:
+    """Raise SandboxRefused for what cannot be part of a tree: devices, sockets, FIFOs, and more bytes than `most`."""
+    total = 0
+    for line in lines:
+        entry = decode_entry(line)
+        if entry.kind in _SPECIAL:
+            raise SandboxRefused(
+                f"{entry.path!r} is {_SPECIAL[entry.kind]}, which cannot be part of a tree.", next_step="remove it"
+            )
+        total += entry.size
+        if total > most:
+            raise SandboxRefused(
+                f"The tree holds more than the {most} bytes that the sandbox has room for; {entry.path!r} is sparse "
+                "or one of many hard links.",
+                next_step="remove it",
+            )
+
+
+def batch_paths(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """Cut what is to be fetched into batches of about `size` bytes, and yield their paths."""
+    batch: list[bytes] = []
+    held = 0
+    for line in lines:
+        fields = line.split(b" ", 6)
+        batch.append(fields[6])
+        held += int(fields[2]) + len(fields[6]) + 200
+        if held >= size:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def is_link(file: TreeFile) -> bool:
+    """Whether a file of a tree is a symbolic link."""
+    return file.mode == SYMLINK
