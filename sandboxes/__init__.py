@@ -1,1 +1,5 @@
-"""Where work runs."""
+"""Where work runs: Docker, the channel to the supervisor, images, limits."""
+
+from assay.sandboxes.protocol import REPORT_DESCRIPTOR, WORKSPACE, Sandbox, SandboxProvider
+
+__all__ = ["REPORT_DESCRIPTOR", "WORKSPACE", "Sandbox", "SandboxProvider"]
