@@ -97,7 +97,7 @@ class Assay:
             title=ticket.title,
             started_by=getpass.getuser(),
             mode="headless" if headless else "interactive",
-            dirty=facts.dirty,
+            dirty=facts.dirty or (),
             prompts={role: digest_of_bytes(_prompt(role)) for role in ROLES},
             images=images,
         )
