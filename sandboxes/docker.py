@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -12,10 +11,12 @@ from typing import Any, Final, Self
 
 from docker.types import HostConfig
 
-from assay.errors import EngineUnavailable, ImageMissing, InfrastructureError
+from assay.errors import EngineUnavailable, ImageMissing
 from assay.records.sandboxes import Image, SandboxOwner, SandboxProfile
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.engine import Engine
+from assay.sandboxes.images.catalog import image_from
+from assay.sandboxes.images.recipes import repository
 from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
 from assay.sandboxes.owners import LABEL, OwnerProcess, is_left_over, make_labels
 from assay.sandboxes.profiles import base_environment, check_profile, host_options, supervisor_arguments
@@ -23,11 +24,6 @@ from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.streams import Demultiplexer, open_stream
 from assay.sandboxes.supervised import SupervisedSandbox
 
-IMAGE_REPOSITORY: Final = "assay-sandbox"
-"""`assay sandbox build NAME` makes `assay-sandbox/NAME:latest`."""
-PACKAGES_LABEL: Final = "dev.assay.packages"
-"""JSON list of `name version`."""
-BASE_DIGEST_LABEL: Final = "dev.assay.base-digest"
 _LIFETIME: Final = 24 * 3600.0
 _START_SECONDS: Final = 30.0
 _GONE: Final = (404, 409)
@@ -51,10 +47,10 @@ class DockerProvider:
 
     async def image(self, profile: SandboxProfile) -> Image:
         """Return the image that a profile means now; raises ImageMissing, EngineUnavailable."""
-        return _describe(profile.image, await self._inspect(profile.image))
+        return image_from(await self._inspect(profile.image))
 
     async def _inspect(self, name: str) -> dict[str, Any]:
-        reference = name if any(mark in name for mark in ":/@") else f"{IMAGE_REPOSITORY}/{name}:latest"
+        reference = name if any(mark in name for mark in ":/@") else f"{repository(name)}:latest"
         try:
             found: dict[str, Any] = await self._engine.call("inspect_image", reference)
         except ImageMissing as error:
@@ -85,7 +81,7 @@ class DockerProvider:
 
         sandbox = SupervisedSandbox(
             container[:12],
-            _describe(profile.image, base),
+            image_from(base),
             profile,
             channel,
             base_environment(_environment_of(base), profile),
@@ -157,18 +153,6 @@ class DockerProvider:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _describe(name: str, found: dict[str, Any]) -> Image:
-    labels = (found.get("Config") or {}).get("Labels") or {}
-    try:
-        packages = tuple(str(package) for package in json.loads(labels.get(PACKAGES_LABEL) or "[]"))
-    except ValueError as error:
-        raise InfrastructureError(
-            f"The label {PACKAGES_LABEL} of the image {name!r} is not a JSON list.",
-            next_step=f"assay sandbox build {name}",
-        ) from error
-    return Image(name=name, id=found["Id"], digest=labels.get(BASE_DIGEST_LABEL) or None, packages=packages)
 
 
 def _environment_of(image: dict[str, Any]) -> Mapping[str, str]:
