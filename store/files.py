@@ -35,8 +35,14 @@ def disk_error(path: Path, error: OSError) -> InfrastructureError:
     )
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600, sync_name: bool = True) -> None:
     """Write a file so that it is durable, and never seen in part, when this returns.
+
+    Args:
+        path: the file; its directories are made.
+        data: its whole content.
+        mode: permission bits.
+        sync_name: make the name durable too; without it a power failure may lose the file, but not tear it.
 
     Raises DiskFull or InfrastructureError; nothing is left behind then.
     """
@@ -54,7 +60,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_directory(path.parent)
+        if sync_name:
+            sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -25,6 +25,7 @@ from assay.store.git_objects import ObjectReader, decode_path, encode_commit, en
 
 _OID: Final = re.compile(r"[0-9a-f]{40}")
 _REF: Final = re.compile(r"refs/(?!.*(?:\.\.|//|\.lock(?:/|$)|/\.|\.$|/$))[A-Za-z0-9][A-Za-z0-9_./@+-]*")
+_WORTH_ASKING: Final = 20
 _REGULAR_BITS: Final = 0o100000
 
 
@@ -280,19 +281,22 @@ class GitStore:
 
     def _write_tree(self, tree: Tree, fresh: Mapping[str, bytes]) -> str:
         wanted = {file.oid for file in tree.values() if file.mode != GITLINK} - self._known
-        absent = self._objects.missing(sorted(wanted))
-        blobs: dict[str, tuple[str, bytes]] = {}
-        for oid in absent:
-            if oid not in fresh:
-                raise StoreCorrupt(f"blob {oid} of a tree is neither held in {self.path} nor given")
-            if blob_id(fresh[oid]) != oid:
+        for oid in self._absent([oid for oid in wanted if oid not in fresh]):
+            raise StoreCorrupt(f"blob {oid} of a tree is neither held in {self.path} nor given")
+        blobs = {oid: ("blob", fresh[oid]) for oid in sorted(wanted) if oid in fresh}
+        for oid, (_, data) in blobs.items():
+            if blob_id(data) != oid:
                 raise StoreCorrupt(f"what was given as blob {oid} has another id")
-            blobs[oid] = ("blob", fresh[oid])
         root, trees = encode_trees(tree)
-        new = set(self._objects.missing([oid for oid in trees if oid not in self._known]))
-        write_objects(self._commands, blobs | {oid: tree for oid, tree in trees.items() if oid in new})
+        new = [oid for oid in trees if oid not in self._known]
+        # Writing a few objects that are held already costs less than asking the reading process for them.
+        new = list(self._absent(new)) if len(new) > _WORTH_ASKING else new
+        write_objects(self._commands, blobs | {oid: trees[oid] for oid in new})
         self._known |= wanted | trees.keys()
         return root
+
+    def _absent(self, oids: list[str]) -> tuple[str, ...]:
+        return self._objects.missing(oids) if oids else ()
 
     def _write(self, objects: Mapping[str, tuple[str, bytes]]) -> None:
         write_objects(self._commands, objects)
