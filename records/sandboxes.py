@@ -35,6 +35,8 @@ class SandboxProfile(Record):
     """Name of an image that `assay sandbox build` made, or a reference by digest."""
     workspace: Literal["read-write", "read-only"] = "read-write"
     """Read-only: commands cannot change the tree; `/tmp` stays theirs."""
+    held_out: bool = False
+    """Whether there is a second writable tree, `/held_out`, of the size of `/tmp`. Set for a task that needs it."""
     environment: dict[str, str] = {}
     limits: Limits = Limits()
     runtime: str | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
-from assay.sandboxes.protocol import WORKSPACE
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE
 
 USER: Final = 10001
 """Commands run as this user and group, in every image."""
@@ -30,7 +30,7 @@ _SUPERVISOR_PROCESSES: Final = 16
 def check_profile(profile: SandboxProfile) -> None:
     """Raise SandboxRefused for a profile that no sandbox can serve."""
     limits = profile.limits
-    files = limits.workspace_mb + limits.scratch_mb + _shared_memory_mb(profile)
+    files = limits.workspace_mb + limits.scratch_mb * (2 if profile.held_out else 1) + _shared_memory_mb(profile)
     if files + _RESERVE_MB > limits.memory_mb:
         raise SandboxRefused(
             f"memory_mb = {limits.memory_mb} is too little: workspace, scratch and shared memory may fill {files} MiB "
@@ -56,6 +56,7 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
     limits = profile.limits
     keeper = KEEPER if profile.workspace == "read-only" else USER
     nodes = f"nr_inodes={limits.inodes}"
+    held_out = f"exec,size={limits.scratch_mb}m,{nodes},uid={keeper},gid={keeper},mode=0755"
     return {
         "network_mode": "none",
         "ipc_mode": "private",
@@ -66,7 +67,8 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
         "tmpfs": {
             WORKSPACE: f"exec,size={limits.workspace_mb}m,{nodes},uid={keeper},gid={keeper},mode=0755",
             SCRATCH: f"exec,size={limits.scratch_mb}m,{nodes},mode=1777",
-        },
+        }
+        | ({HELD_OUT: held_out} if profile.held_out else {}),
         "shm_size": _shared_memory_mb(profile) * _MIB,
         "mem_limit": limits.memory_mb * _MIB,
         "memswap_limit": limits.memory_mb * _MIB,
@@ -89,7 +91,8 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
 def supervisor_arguments(profile: SandboxProfile) -> list[str]:
     """Return the supervisor's arguments: commands' user, owner of put trees, writable file systems."""
     keeper = KEEPER if profile.workspace == "read-only" else USER
-    return [str(USER), str(keeper), WORKSPACE, SCRATCH, SHARED_MEMORY]
+    held_out = [HELD_OUT] if profile.held_out else []
+    return [str(USER), str(keeper), WORKSPACE, SCRATCH, SHARED_MEMORY, *held_out]
 
 
 def _shared_memory_mb(profile: SandboxProfile) -> int:

@@ -12,6 +12,9 @@ from assay.records.trees import Contents, TakenTree, Tree
 WORKSPACE: Final = "/workspace"
 """Where the tree that is worked on lies, and where commands start."""
 
+HELD_OUT: Final = "/held_out"
+"""Where a second tree lies, in a sandbox whose profile has one."""
+
 REPORT_DESCRIPTOR: Final = 3
 """Descriptor on which a command that is run with `report=True` may write what `CommandResult.report` holds."""
 
