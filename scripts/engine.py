@@ -74,10 +74,15 @@ class Engine:
         return self.root / "run" if self.root else Path("/var/run/docker")
 
     def command(self, *, bridge: bool) -> list[str]:
-        """Return the command that starts it. Sandboxes have no network, so it can do without a bridge."""
+        """Return the command that starts it. Sandboxes have no network, so it can do without a bridge.
+
+        An engine apart gets a network namespace of its own: one without a bridge removes `docker0` from
+        where it runs, and the machine's own engine would have lost it.
+        """
+        own_network = ["unshare", "--net", "--"] if self.root else []
         apart = [f"--data-root={self.root / 'data'}", f"--exec-root={self.run_directory}"] if self.root else []
         network = [] if bridge else ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-        return ["dockerd", f"--host={self.host}", f"--pidfile={self.pid_file}", *apart, *network]
+        return [*own_network, "dockerd", f"--host={self.host}", f"--pidfile={self.pid_file}", *apart, *network]
 
 
 def say(line: str) -> None:

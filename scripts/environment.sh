@@ -1,7 +1,7 @@
 # Sourced by the other scripts: where things are, and how they speak. Settings come from the environment:
 #   ASSAY_STATE_DIR, ASSAY_CACHE_DIR  instead of the user's own state and cache directory
 #   ASSAY_VENV                        instead of .venv in the checkout
-#   ASSAY_ENGINE_ROOT                 an engine of its own, with socket, data and log below this directory
+#   ASSAY_ENGINE_ROOT                 an engine of its own, with socket and data below this directory and no network
 #   DOCKER=no-install                 neither install nor start an engine
 set -euo pipefail
 

@@ -9,6 +9,7 @@ import docker
 from docker.errors import APIError, ImageNotFound
 
 from assay.records.sandboxes import Image
+from assay.sandboxes.images.places import BuildPlaces, Progress
 from assay.sandboxes.images.recipes import Recipe, repository
 
 NAME_LABEL: Final = "dev.assay.image"
@@ -59,35 +60,51 @@ async def find_image(client: docker.DockerClient, recipe: Recipe) -> Image | Non
 
 
 async def list_images(client: docker.DockerClient) -> tuple[Image, ...]:
-    """Return the finished sandbox images that the engine holds, newest first."""
-    filters = {"label": f"{STATE_LABEL}={READY}"}
-    found = await asyncio.to_thread(client.api.images, filters=filters)
-    newest_first = sorted(found, key=lambda attributes: int(attributes["Created"]), reverse=True)
+    """Return the finished sandbox images that the engine holds, newest first.
+
+    An image that somebody built upon one of them has its labels and another name, and is not listed.
+    """
+    found = await asyncio.to_thread(client.api.images, filters={"label": f"{STATE_LABEL}={READY}"})
+    own = (attributes for attributes in found if _own_name(attributes["Labels"]) in (attributes["RepoTags"] or ()))
+    newest_first = sorted(own, key=lambda attributes: int(attributes["Created"]), reverse=True)
     return tuple(image_from(attributes) for attributes in newest_first)
 
 
-async def prune_images(client: docker.DockerClient, recipes: tuple[Recipe, ...]) -> tuple[str, ...]:
+async def prune_images(
+    client: docker.DockerClient,
+    recipes: tuple[Recipe, ...],
+    places: BuildPlaces,
+    *,
+    progress: Progress = lambda line: None,
+) -> tuple[str, ...]:
     """Remove what builds left behind and the images that none of `recipes` makes any more; return the ids removed.
 
-    An image that a container still uses stays, and so does one with a tag that is not assay's own.
+    An image that a container still uses stays, and so does one with a name that is not assay's own.
+    Waits for a build that is under way with the same cache.
     """
     wanted = {(recipe.name, recipe.key) for recipe in recipes}
     removed = []
-    for attributes in await asyncio.to_thread(client.api.images, filters={"label": NAME_LABEL}):
-        labels = attributes.get("Labels") or {}
-        if labels.get(STATE_LABEL) == READY and (labels[NAME_LABEL], labels.get(RECIPE_LABEL)) in wanted:
-            continue
-        own = [tag for tag in attributes.get("RepoTags") or () if tag.startswith(repository("")) or "<none>" in tag]
-        if len(own) != len(attributes.get("RepoTags") or ()):
-            continue
-        if await _remove(client, attributes["Id"], [tag for tag in own if "<none>" not in tag]):
-            removed.append(attributes["Id"])
+    async with places.one_builder(progress):
+        for attributes in await asyncio.to_thread(client.api.images, filters={"label": NAME_LABEL}):
+            labels = attributes.get("Labels") or {}
+            if labels.get(STATE_LABEL) == READY and (labels[NAME_LABEL], labels.get(RECIPE_LABEL)) in wanted:
+                continue
+            names = [name for name in attributes.get("RepoTags") or () if name != "<none>:<none>"]
+            if not all(name.startswith(repository("")) for name in names):
+                continue
+            if await _remove(client, names or [attributes["Id"]]):
+                removed.append(attributes["Id"])
+                progress(f"removed {names[0] if names else attributes['Id']}")
     return tuple(removed)
 
 
-async def _remove(client: docker.DockerClient, image: str, tags: list[str]) -> bool:
-    """Remove an image with its tags; False where something still needs it."""
-    for name in tags or [image]:
+def _own_name(labels: dict[str, str]) -> str:
+    return f"{repository(labels[NAME_LABEL])}:{labels.get(RECIPE_LABEL)}"
+
+
+async def _remove(client: docker.DockerClient, names: list[str]) -> bool:
+    """Remove an image by all its names; False where something still needs it."""
+    for name in names:
         try:
             await asyncio.to_thread(client.api.remove_image, name)
         except ImageNotFound:

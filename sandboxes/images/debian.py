@@ -27,6 +27,10 @@ from assay.sandboxes.images.recipes import Recipe, script
 NEEDED_TOOLS = ("debootstrap", "unshare", "setpriv", "chroot", "tar", "gzip")
 _TOOL_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TAIL_LINES = 20
+_NO_SPACE = "No space left on device"
+
+NEEDED_BYTES = 900 << 20
+"""Free space that a build of the image `python` takes at its peak: the root, the tar file and its compressed form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +73,12 @@ async def root_archive(recipe: Recipe, places: BuildPlaces, progress: Progress, 
             f"cannot build the image {recipe.name!r}: no registry answers, and debootstrap needs {', '.join(absent)}",
             next_step="as root on Debian: apt-get install debootstrap && assay sandbox build",
         )
-    mirror = await find_mirror(recipe)
     with disk_full_named(places.cache), places.working_directory() as work:
+        if shutil.disk_usage(work).free < NEEDED_BYTES:
+            raise disk_full(f"{places.cache}: {NEEDED_BYTES >> 20} MiB are needed to build an image")
         root = work / "root"
         root.mkdir(mode=0o755)
-        progress(f"debootstrap {mirror.suite} from {mirror.uri} (a minute or two)")
-        await run_logged(_bootstrap_command(recipe, mirror, root), progress)
+        await _bootstrap(recipe, root, progress)
         progress("taking out what a sandbox has no use for")
         await _finish(root)
         progress("packing the root file system")
@@ -147,8 +151,8 @@ async def run_logged(command: Sequence[str], progress: Progress | None) -> str:
             await process.wait()
     if code != 0:
         said = "\n".join(tail)
-        if "No space left on device" in said:
-            raise disk_full("the file system of the image cache")
+        if _NO_SPACE in said:
+            raise disk_full("the image cache")
         raise InfrastructureError(
             f"{command[0]} failed with {code}:\n{said}", next_step="mend what it names, then: assay sandbox build"
         )
@@ -171,21 +175,25 @@ def _contained(command: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", *namespaces, "--", *command]
 
 
-def _bootstrap_command(recipe: Recipe, mirror: Mirror, root: Path) -> list[str]:
-    include = [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
-    components = f"--components={','.join(mirror.components)}"
-    return _contained(
-        [
-            "debootstrap",
-            "--variant=minbase",
-            "--force-check-gpg",
-            components,
-            *include,
-            mirror.suite,
-            str(root),
-            mirror.uri.rstrip("/"),
-        ]
-    )
+async def _bootstrap(recipe: Recipe, root: Path, progress: Progress) -> None:
+    """Run debootstrap; where it fails, the reason stands in its log and not in what it prints."""
+    mirror = await find_mirror(recipe)
+    progress(f"debootstrap {mirror.suite} from {mirror.uri} (a minute or two)")
+    options = ["--variant=minbase", "--force-check-gpg", f"--components={','.join(mirror.components)}"]
+    if recipe.packages:
+        options.append(f"--include={','.join(recipe.packages)}")
+    try:
+        await run_logged(
+            _contained(["debootstrap", *options, mirror.suite, str(root), mirror.uri.rstrip("/")]), progress
+        )
+    except InfrastructureError as error:
+        log = root / "debootstrap" / "debootstrap.log"
+        said = log.read_text(errors="backslashreplace") if log.exists() else ""
+        if _NO_SPACE in said:
+            raise disk_full(str(root.parent.parent)) from error
+        raise InfrastructureError(
+            "\n".join([error.message, *said.splitlines()[-5:]]), next_step=error.next_step
+        ) from error
 
 
 async def _finish(root: Path) -> None:

@@ -1,0 +1,153 @@
+"""What assay needs of this machine, whether it is there, and the command that mends what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from assay.records.base import Record
+from assay.sandboxes.images.catalog import find_image
+from assay.sandboxes.images.debian import missing_tools
+from assay.sandboxes.images.recipes import Recipe
+
+LEAST_GIT: Final = (2, 30)
+LEAST_API: Final = (1, 41)
+"""Docker's API as of engine 20.10."""
+LEAST_FREE_MB: Final = 2000
+"""Free space that the engine's and assay's own directories should have, MiB."""
+
+Connect = Callable[[], docker.DockerClient]
+
+
+class Finding(Record):
+    """One thing that assay needs, and how it stands."""
+
+    subject: str
+    """What was looked at: `git`, `docker engine`, `image python`, …"""
+    ok: bool
+    detail: str
+    """What was found, in one line."""
+    mend: str | None = None
+    """The command that mends it, where it is not well."""
+
+
+async def examine(
+    *, recipes: tuple[Recipe, ...], directories: tuple[Path, ...], connect: Connect = docker.from_env
+) -> tuple[Finding, ...]:
+    """Look at everything that assay needs, and return what was found, in the order in which to mend it.
+
+    Args:
+        recipes: the images that shall be there.
+        directories: where assay keeps state; they, or the nearest directory above them, must be writable.
+        connect: gives a client of the engine; raises DockerException where none answers.
+
+    Raises nothing: whatever cannot be looked at is a finding.
+    """
+    findings = [await _git(), *(_directory(path) for path in directories)]
+    try:
+        client = await asyncio.to_thread(connect)
+        information = await asyncio.to_thread(client.info)
+    except (DockerException, requests.exceptions.RequestException) as error:
+        return (
+            *findings,
+            Finding(subject="docker engine", ok=False, detail=_first_line(error), mend=mend_engine(error)),
+        )
+    try:
+        findings.append(_engine(information, client.api.api_version))
+        findings.extend(_engine_space(information, client.api.base_url))
+        findings.extend([await _image(client, recipe) for recipe in recipes])
+    except (DockerException, requests.exceptions.RequestException) as error:
+        findings.append(Finding(subject="docker engine", ok=False, detail=_first_line(error), mend=mend_engine(error)))
+    finally:
+        client.close()
+    return tuple(findings)
+
+
+def mend_engine(error: BaseException) -> str:
+    """Return the command with which this user, on this machine, makes a Docker engine answer."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    if os.environ.get("DOCKER_HOST"):
+        return f"start the engine at {os.environ['DOCKER_HOST']}, or: unset DOCKER_HOST"
+    if "Permission denied" in str(error):
+        return "sudo usermod -aG docker $USER, then log in again"
+    if shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+        return f"{sudo}apt-get install docker.io"
+    if Path("/run/systemd/system").is_dir():
+        return f"{sudo}systemctl start docker"
+    return f"{sudo}dockerd >/var/log/dockerd.log 2>&1 &"
+
+
+async def _git() -> Finding:
+    install = "apt-get install git" if os.geteuid() == 0 else "sudo apt-get install git"
+    try:
+        process = await asyncio.create_subprocess_exec("git", "--version", stdout=asyncio.subprocess.PIPE)
+    except FileNotFoundError:
+        return Finding(subject="git", ok=False, detail="not found", mend=install)
+    said = (await process.communicate())[0].decode().strip()
+    version = re.search(r"(\d+)\.(\d+)", said)
+    ok = version is not None and (int(version[1]), int(version[2])) >= LEAST_GIT
+    return Finding(subject="git", ok=ok, detail=said, mend=None if ok else install)
+
+
+def _directory(path: Path) -> Finding:
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    subject = f"directory {path}"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(subject=subject, ok=False, detail="not writable", mend=f"sudo chown -R $USER {existing}")
+    free = shutil.disk_usage(existing).free // 2**20
+    ok = free >= LEAST_FREE_MB
+    return Finding(subject=subject, ok=ok, detail=f"{free} MiB free", mend=None if ok else "assay prune")
+
+
+def _engine(information: dict[str, Any], api: str) -> Finding:
+    major, minor = (int(part) for part in api.split(".")[:2])
+    ok = (major, minor) >= LEAST_API and information.get("OSType") == "linux"
+    detail = (
+        f"{information.get('ServerVersion')} (API {api}, {information.get('OSType')}, "
+        f"{information.get('Driver')}, cgroup v{information.get('CgroupVersion', '1')}, "
+        f"runtimes {' '.join(sorted(information.get('Runtimes') or {}))})"
+    )
+    return Finding(
+        subject="docker engine", ok=ok, detail=detail, mend=None if ok else "install Docker Engine 20.10 or newer"
+    )
+
+
+def _engine_space(information: dict[str, Any], address: str) -> tuple[Finding, ...]:
+    """Look at the disk that holds images and containers, where the engine is this machine's own."""
+    root = Path(str(information.get("DockerRootDir", "/nowhere")))
+    if not address.startswith("http+docker://localhost"):
+        return ()
+    try:
+        free = shutil.disk_usage(root).free // 2**20
+    except OSError:
+        return ()
+    ok = free >= LEAST_FREE_MB
+    mend = None if ok else "assay sandbox prune && docker system prune"
+    return (Finding(subject="engine's disk", ok=ok, detail=f"{free} MiB free in {root}", mend=mend),)
+
+
+async def _image(client: docker.DockerClient, recipe: Recipe) -> Finding:
+    subject = f"image {recipe.name}"
+    found = await find_image(client, recipe)
+    if found is not None:
+        origin = f"base {found.digest}" if found.digest else "from Debian's packages"
+        detail = f"{recipe.tag} {found.id[:19]}, {len(found.packages)} packages, {origin}"
+        return Finding(subject=subject, ok=True, detail=detail)
+    absent = missing_tools()
+    detail = f"{recipe.tag} is not in the engine"
+    if absent:
+        detail += f"; without a registry it cannot be built here, for want of {', '.join(absent)}"
+    return Finding(subject=subject, ok=False, detail=detail, mend="assay sandbox build")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
