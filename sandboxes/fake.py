@@ -29,7 +29,7 @@ from assay.records.sandboxes import (
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
 from assay.sandboxes.fake_commands import run_built_in
 from assay.sandboxes.profiles import HOME, base_environment, check_profile
-from assay.sandboxes.protocol import WORKSPACE
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE
 from assay.sandboxes.trees import Change, TreeView, check_links, is_link
 
 _SUCCESS: Final = Exited(code=0)
@@ -242,11 +242,12 @@ class FakeSandbox:
         return data
 
     async def write(self, path: str, data: bytes, *, executable: bool = False) -> None:
-        """Write a file whole; below the workspace and `/tmp` only."""
+        """Write a file whole; below the workspace, `/tmp` and, where there is one, the held-out tree only."""
         self._check()
         place = posixpath.normpath(posixpath.join(WORKSPACE, path))
-        writable = ("/tmp/",) if self.profile.workspace == "read-only" else ("/tmp/", WORKSPACE + "/")  # noqa: S108
-        if not place.startswith(writable):
+        roots = ["/tmp"] + [HELD_OUT] * self.profile.held_out  # noqa: S108
+        roots += [WORKSPACE] * (self.profile.workspace == "read-write")
+        if not place.startswith(tuple(root + "/" for root in roots)):
             raise PermissionError(errno.EACCES, "Permission denied", place)
         if self._is_directory(place):
             raise IsADirectoryError(errno.EISDIR, "Is a directory", place)
