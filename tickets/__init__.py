@@ -1,1 +1,1 @@
-"""Where work comes from and goes to."""
+"""Where work comes from and goes to: tickets and delivery."""
