@@ -15,10 +15,8 @@ from assay.agents.tools import EditFile, Execute, Glob, Grep, Ls, ReadFile, Writ
 from assay.errors import DiskFull
 from assay.records.base import Record
 from assay.records.sandboxes import CommandResult, Exited
-from assay.sandboxes.protocol import WORKSPACE, Sandbox
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox
 
-HELD_OUT: Final = "/held_out"
-"""Where the tester's second tree lies."""
 SCRATCH: Final = "/tmp"  # noqa: S108 - a place in the sandbox, which is nobody else's
 
 READ_BYTES: Final = 5_000_000

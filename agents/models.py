@@ -42,6 +42,10 @@ class ContextFull(Exception):
     """The conversation no longer fits the model."""
 
 
+class GarbledAnswer(Exception):
+    """The model called a tool in a way that its client cannot read; the text says what is wrong."""
+
+
 def open_model(name: str, parameters: Mapping[str, JsonValue] | None = None) -> BaseChatModel:
     """Return the chat model called `name`.
 
@@ -117,6 +121,7 @@ async def ask(
 
     Raises:
         ContextFull: the conversation is too long for the model.
+        GarbledAnswer: the model's fault, and nobody else's; it can be told.
         ModelUnavailable: no answer that can be read came, after the client's own retries.
         ScriptError: a scripted model does not hold an answer.
     """
@@ -135,7 +140,9 @@ async def ask(
         ) from error
     except OSError as error:
         raise ModelUnavailable(f"The model cannot be reached: {error}", next_step="check the network") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        if isinstance(error, ValidationError) and any("tool_calls" in problem["loc"] for problem in error.errors()):
+            raise GarbledAnswer("the arguments of a tool call were not a JSON object") from error
         # what LangChain's clients raise over a body that is not an answer
         raise ModelUnavailable(
             f"The model's answer cannot be read: {type(error).__name__}: {_first_line(error)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, InvalidToolCall, SystemMessage, ToolMessage
@@ -23,6 +24,7 @@ class Opening(Record):
 
     type: Literal["opening"] = "opening"
     format: int = FORMAT
+    at: datetime
     role: str
     unit: str | None
     attempt: int
@@ -61,6 +63,8 @@ class Answer(Record):
     """What the provider's refusal says, where the answer is marked as one."""
     cut: int | None = None
     """Bytes of the whole answer, where it was too long to be kept."""
+    garbled: str | None = None
+    """What was wrong with an answer that its client could not read, and that is not there therefore."""
     usage: Usage = Usage()
     model: str = ""
     stop: str = ""

@@ -1,0 +1,177 @@
+"""A role's journal: each turn in its transcript, and what counts of it in the ledger.
+
+The transcript is written first and is what a role goes on from; the ledger follows, and what a kill
+kept from it is made good when the journal is opened again. A transcript that is shorter than the
+ledger says, or other than it says, is corrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from pydantic import JsonValue, ValidationError
+
+from assay.agents.conversation import Conversation
+from assay.agents.protocol import Advance, RoleTask
+from assay.agents.turns import TURNS, Answer, Result, Turn
+from assay.errors import StoreCorrupt
+from assay.records.entries import Entry, EntryKind
+from assay.store.protocol import Ledger
+from assay.store.redaction import Redact
+from assay.store.transcripts import Transcript
+
+_LEDGERED: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.TREE_SAVED)
+
+_Fact = tuple[EntryKind, str, dict[str, JsonValue]]
+
+
+class Journal:
+    """The turns of one task, durable one by one."""
+
+    def __init__(self, task: RoleTask, ledger: Ledger, transcript: Transcript, redact: Redact | None) -> None:
+        """Take over an open transcript; use `Journal.open`."""
+        self.conversation = Conversation()
+        self._task = task
+        self._ledger = ledger
+        self._transcript = transcript
+        self._redact = redact
+
+    @classmethod
+    async def open(cls, task: RoleTask, ledger: Ledger, path: Path, *, redact: Redact | None = None) -> Self:
+        """Read a task's journal, or begin one.
+
+        Args:
+            task: the task.
+            ledger: the run's ledger.
+            path: the transcript's file.
+            redact: takes secrets out of a turn before anything is done with it.
+
+        Raises:
+            StoreCorrupt: transcript and ledger do not fit together.
+        """
+        transcript = await Transcript.open(path)
+        try:
+            journal = cls(task, ledger, transcript, redact)
+            await journal._read(path)
+        except BaseException:
+            await transcript.close()
+            raise
+        return journal
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transcript.close()
+
+    async def add(self, turn: Turn) -> None:
+        """Write a turn down, and take it into account as it was written."""
+        line: JsonValue = turn.model_dump(mode="json", exclude_defaults=True) | {"type": turn.type}
+        if self._redact is not None:
+            line = self._redact(line)
+        if not isinstance(line, dict):
+            raise TypeError(f"a redactor made {type(line).__name__} of a turn")
+        written = TURNS.validate_python(line)
+        digest = await self._transcript.append(line)
+        self.conversation.apply(written)
+        for fact in self._facts(written, self._transcript.length, digest):
+            await self._record(fact)
+
+    async def ended(self) -> Entry | None:
+        """Return the entry that says how the task ended, or None."""
+        return await self._ledger.find(self._task.run, self._end_key)
+
+    async def end(self, advance: Advance) -> None:
+        """Record how the task ended."""
+        await self._record((EntryKind.ROLE_ENDED, self._end_key, {"advance": advance.model_dump(mode="json")}))
+
+    @property
+    def _end_key(self) -> str:
+        return f"ended:{self._task.name}"
+
+    async def _read(self, path: Path) -> None:
+        lines = await self._transcript.lines()
+        recorded = await self._recorded()
+        digests = await asyncio.to_thread(_running_digests, path, len(lines))
+        for number, (line, digest) in enumerate(zip(lines, digests, strict=True), 1):
+            try:
+                turn = TURNS.validate_python(line)
+            except ValidationError as error:
+                raise StoreCorrupt(f"{path}, line {number}: not a turn: {error}") from error
+            self.conversation.apply(turn)
+            for fact in self._facts(turn, number, digest):
+                entry = recorded.pop(fact[1], None)
+                if entry is None:
+                    await self._record(fact)
+                elif entry.body.get("digest") != digest:
+                    raise StoreCorrupt(f"{path}, line {number}: the ledger recorded another text ({fact[1]})")
+        if recorded:
+            raise StoreCorrupt(
+                f"{path}: the ledger holds {min(recorded)}, and the transcript ends before it",
+                next_step="restore the transcript from a backup, or begin the run again",
+            )
+
+    async def _recorded(self) -> dict[str, Entry]:
+        middle = f":{self._task.name}:"
+        entries = await self._ledger.entries(self._task.run, kinds=_LEDGERED)
+        return {entry.key: entry for entry in entries if middle in entry.key}
+
+    async def _record(self, fact: _Fact) -> None:
+        kind, key, body = fact
+        unit = self._task.unit.id if self._task.unit else None
+        await self._ledger.append(self._task.run, kind, key, body, unit=unit, role=self._task.role)
+
+    def _facts(self, turn: Turn, line: int, digest: str) -> Iterator[_Fact]:
+        """Yield what of a turn belongs into the ledger; called right after the turn was applied."""
+        place: dict[str, JsonValue] = {"transcript": self._task.name, "line": line, "digest": digest}
+        name = self._task.name
+        if isinstance(turn, Answer):
+            opening = self.conversation.opening
+            body: dict[str, JsonValue] = {
+                "model": (opening.model if opening else "") or turn.model,
+                "served": turn.model,
+                "input_tokens": turn.usage.input,
+                "output_tokens": turn.usage.output,
+                "cached_tokens": turn.usage.cached,
+                "seconds": round(turn.seconds, 6),
+                "calls": len(turn.calls),
+            }
+            yield EntryKind.MODEL_CALLED, f"model:{name}:{self.conversation.answers}", body | place
+        elif isinstance(turn, Result):
+            number = self.conversation.results
+            if turn.tree is not None or turn.held_out is not None:
+                trees: dict[str, JsonValue] = {"tree": turn.tree, "held_out": turn.held_out}
+                yield EntryKind.TREE_SAVED, f"tree:{name}:{number}", trees | place
+            body = {
+                "tool": turn.tool,
+                "arguments": turn.arguments,
+                "outcome": turn.outcome,
+                "seconds": round(turn.seconds, 6),
+                "decision": turn.decision,
+            }
+            yield EntryKind.TOOL_CALLED, f"tool:{name}:{number}", body | place
+
+
+def _running_digests(path: Path, count: int) -> list[str]:
+    """Return the digest of the file up to the end of each of its first lines, as the transcript gave it then."""
+    running = hashlib.sha256()
+    digests: list[str] = []
+    with path.open("rb") as file:
+        for _, line in zip(range(count), file, strict=False):
+            running.update(line)
+            digests.append("sha256:" + running.hexdigest())
+    return digests
+
+
+def arguments_digest(args: dict[str, JsonValue]) -> str:
+    """Return the digest of a call's arguments."""
+    text = json.dumps(args, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

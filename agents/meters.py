@@ -1,0 +1,87 @@
+"""What a task has used up, counted from the ledger, and the notes that people left for it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from assay.agents.protocol import RoleTask
+from assay.agents.turns import Call, Told
+from assay.policies.budgets import Spent, exceeded, extended, spent
+from assay.policies.settings import Budget, Settings
+from assay.records.decisions import Decision, DecisionType
+from assay.records.entries import Entry, EntryKind
+from assay.store.protocol import Ledger
+
+_KINDS: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.NOTE_LEFT)
+_RUN_QUESTIONS: Final = "budget:run:"
+"""How the ids of questions begin that extend the budget of the whole run."""
+
+
+class Meter:
+    """Reads only what is new in the ledger each time, so that a step costs the same however long the run is."""
+
+    def __init__(self, task: RoleTask, ledger: Ledger, settings: Settings, decisions: Mapping[str, Decision]) -> None:
+        """Name the task whose budget, and that of its run, is watched."""
+        self._task = task
+        self._ledger = ledger
+        self._prices = settings.prices
+        self._own_budget = settings.role(task.role).budget
+        extensions = [d for d in decisions.values() if d.question.startswith(_RUN_QUESTIONS)]
+        granted = sum(1 for decision in extensions if decision.type is not DecisionType.REJECT)
+        self._run_budget = extended(settings.budget, granted)
+        self._own = Spent()
+        self._run = Spent()
+        self._seen = 0
+
+    async def read(self) -> list[Told]:
+        """Take what is new in the ledger into account, and return the notes in it that are for this task."""
+        entries = await self._ledger.entries(self._task.run, kinds=_KINDS, after=self._seen)
+        if not entries:
+            return []
+        self._seen = entries[-1].seq
+        used = [entry for entry in entries if entry.kind is not EntryKind.NOTE_LEFT]
+        middle = f":{self._task.name}:"
+        self._run = _sum(self._run, spent(used, self._prices))
+        self._own = _sum(self._own, spent([entry for entry in used if middle in entry.key], self._prices))
+        return [_note(entry) for entry in entries if self._is_for_us(entry)]
+
+    def reached(self, call: Call | None = None) -> str | None:
+        """Say which budget does not allow the next step, or return None.
+
+        Args:
+            call: the next step, where it is a tool call and not an answer of the model.
+        """
+        for whose, budget, used in (("", self._own_budget, self._own), ("of the run ", self._run_budget, self._run)):
+            if (reason := exceeded(_of_step(budget, call), used)) is not None:
+                return f"the budget {whose}is used up: {reason}"
+        return None
+
+    def _is_for_us(self, entry: Entry) -> bool:
+        if entry.kind is not EntryKind.NOTE_LEFT:
+            return False
+        unit = self._task.unit.id if self._task.unit else None
+        return entry.unit in {None, unit} and entry.role in {None, self._task.role}
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return Spent(
+        model_calls=one.model_calls + other.model_calls,
+        tokens=one.tokens + other.tokens,
+        money=one.money + other.money,
+        seconds=one.seconds + other.seconds,
+        commands=one.commands + other.commands,
+        unpriced=tuple(sorted({*one.unpriced, *other.unpriced})),
+    )
+
+
+def _of_step(budget: Budget, call: Call | None) -> Budget:
+    """Return the part of a budget that the next step would use: a call costs no model, and most are no commands."""
+    if call is None:
+        return budget.model_copy(update={"commands": None, "attempts": None})
+    return Budget(commands=budget.commands if call.name == "execute" else None)
+
+
+def _note(entry: Entry) -> Told:
+    by = str(entry.body.get("by") or "a person")
+    return Told(text=f"A note from {by}:\n\n{entry.body.get('text', '')}", by=by, key=entry.key)

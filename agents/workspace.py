@@ -1,0 +1,148 @@
+"""A role's files: the last saved tree in the git store, and a sandbox that holds it while one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from assay.agents.files import FileTools
+from assay.agents.protocol import RoleTask
+from assay.records.sandboxes import SandboxOwner, SandboxProfile
+from assay.records.trees import EXECUTABLE, Contents, Tree
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox, SandboxProvider
+
+_DISPOSABLE_GIT: Final = (
+    "command -v git >/dev/null || exit 0; git init -q . && git add -A -f . && "
+    "git -c user.name=assay -c user.email=assay@localhost -c commit.gpgsign=false commit -q --allow-empty -m base"
+)
+"""For the agent's `git diff`. It is made by the agent's own user inside, and nothing ever reads it back."""
+
+
+class GitObjects(Protocol):
+    """What a workspace needs of the git store."""
+
+    @property
+    def contents(self) -> Contents:
+        """Where blobs are read."""
+        ...
+
+    async def tree(self, revision: str) -> Tree:
+        """Return the files of a commit or tree."""
+        ...
+
+    async def tree_id(self, revision: str) -> str:
+        """Return the id of a commit's tree."""
+        ...
+
+    async def write_tree(self, tree: Tree, fresh: Mapping[str, bytes]) -> str:
+        """Write a tree with the contents that are new, and return its id."""
+        ...
+
+    async def set_ref(self, name: str, target: str) -> None:
+        """Point a ref to an object, which keeps it alive."""
+        ...
+
+
+class Workspace:
+    """The files of one task. The sandbox is opened when a tool first needs it."""
+
+    def __init__(self, task: RoleTask, git: GitObjects, sandboxes: SandboxProvider, profile: SandboxProfile) -> None:
+        """Name what it is made of; nothing is opened."""
+        self._task = task
+        self._git = git
+        self._sandboxes = sandboxes
+        read_only: dict[str, str] = {} if task.may_change else {"workspace": "read-only"}
+        self._profile = profile.model_copy(update={"held_out": task.held_out, **read_only})
+        self._sandbox: Sandbox | None = None
+        self._files: dict[str, Tree] = {}
+        """By root, what it held when it was last put or taken."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def tools(self, tree: str | None, held_out: str | None) -> FileTools:
+        """Return the file tools on a sandbox that holds these trees; opens one where none is open.
+
+        Args:
+            tree: the workspace as last saved; None for the commit's own.
+            held_out: the held-out tree as last saved; None for an empty one.
+        """
+        if self._sandbox is None:
+            self._sandbox = await self._open(tree, held_out)
+        return FileTools(
+            sandbox=self._sandbox,
+            may_change=self._task.may_change,
+            held_out=self._task.held_out,
+            executable=self._is_executable,
+        )
+
+    async def save(self) -> tuple[str | None, str | None]:
+        """Write what changed since the last time into the git store, and keep it alive there.
+
+        Returns:
+            The tree of the workspace and the held-out tree; None for what is as it was.
+
+        Raises:
+            SandboxRefused: the workspace holds what no tree can hold; nothing was saved.
+            SandboxLost: the sandbox is gone.
+        """
+        if self._sandbox is None:
+            return None, None
+        changed: list[str | None] = []
+        for root, kind in ((WORKSPACE, "wip"), (HELD_OUT, "wip-held-out")):
+            writable = bool(self._task.may_change) if root == WORKSPACE else self._task.held_out
+            changed.append(await self._save_root(self._sandbox, root, kind) if writable else None)
+        return changed[0], changed[1]
+
+    async def discard(self) -> None:
+        """Give the sandbox up; the next tool call gets a fresh one."""
+        sandbox, self._sandbox = self._sandbox, None
+        self._files.clear()
+        if sandbox is not None:
+            await sandbox.close()
+
+    async def close(self) -> None:
+        """Close the sandbox where one is open."""
+        await self.discard()
+
+    async def _open(self, tree: str | None, held_out: str | None) -> Sandbox:
+        owner = SandboxOwner(run=self._task.run, role=self._task.role, step=self._task.name)
+        sandbox = await self._sandboxes.open(self._profile, owner)
+        try:
+            await self._put(sandbox, WORKSPACE, await self._git.tree(self._task.commit))
+            if self._task.may_change:
+                await sandbox.run(_DISPOSABLE_GIT, timeout=120)
+            if tree is not None:
+                await self._put(sandbox, WORKSPACE, await self._git.tree(tree))
+            if self._task.held_out:
+                await self._put(sandbox, HELD_OUT, await self._git.tree(held_out) if held_out else {})
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
+
+    async def _put(self, sandbox: Sandbox, root: str, tree: Tree) -> None:
+        await sandbox.put_tree(tree, self._git.contents, root=root)
+        self._files[root] = tree
+
+    async def _save_root(self, sandbox: Sandbox, root: str, kind: str) -> str | None:
+        taken = await sandbox.take_tree(root=root)
+        if taken.tree == self._files[root]:
+            return None
+        tree = await self._git.write_tree(taken.tree, taken.fresh)
+        await self._git.set_ref(f"refs/assay/runs/{self._task.run}/{kind}/{self._task.name}", tree)
+        self._files[root] = dict(taken.tree)
+        return tree
+
+    def _is_executable(self, path: str) -> bool:
+        for root, tree in self._files.items():
+            if path.startswith(root + "/"):
+                file = tree.get(path[len(root) + 1 :])
+                return file is not None and file.mode == EXECUTABLE
+        return False
