@@ -7,7 +7,7 @@ import getpass
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata, resources
 from pathlib import Path
@@ -25,13 +25,16 @@ from assay.graph.build import build_graph
 from assay.graph.state import RunState
 from assay.policies.settings import Settings
 from assay.records.base import digest_of_bytes
-from assay.records.decisions import Decision, Question
+from assay.records.decisions import CheckpointKind, Decision, Question
 from assay.records.entries import Entry, EntryKind
 from assay.records.runs import RunStatus, RunSummary
 from assay.records.tickets import Ticket
 from assay.tickets.delivery import branch_name
 
 log = structlog.get_logger()
+
+Made = tuple[tuple[str, CheckpointKind, str | None], ...]
+"""Where each decision so far was given, on what kind of question, and for which unit."""
 
 _SUPERSTEPS = 10_000
 """LangGraph's own brake; budgets stop a run long before."""
@@ -108,9 +111,7 @@ class Assay:
         )
         return run
 
-    async def advance(
-        self, run: str, decider: Callable[[tuple[Decision, ...]], Decider] | None = None
-    ) -> tuple[RunStatus, str]:
+    async def advance(self, run: str, decider: Callable[[Made], Decider] | None = None) -> tuple[RunStatus, str]:
         """Take a run to its next stop: its end, a question that nobody answers, or a failure.
 
         Args:
@@ -128,9 +129,7 @@ class Assay:
                 raise RunError(f"run {run} is over: {status.value}, {reason}", next_step=f"`assay show {run}` shows it")
             if len(entries) > 2:
                 await self._record(run, EntryKind.RUN_RESUMED, {"by": getpass.getuser(), "pid": os.getpid()})
-            made = tuple(
-                Decision.model_validate(e.body["decision"]) for e in entries if e.kind is EntryKind.DECISION_MADE
-            )
+            made = _decided(entries)
             services = await self.house.services(manifest, started)
             graph = build_graph(services, self.house.checkpointer)
             try:
@@ -150,7 +149,7 @@ class Assay:
         if any(entry.kind is EntryKind.RUN_ENDED for entry in entries):
             status, why = status_of(entries)
             raise RunError(f"run {run} is over already: {status.value}, {why}")
-        body = {"status": RunStatus.CANCELLED.value, "reason": reason, "by": getpass.getuser()}
+        body: dict[str, Any] = {"status": RunStatus.CANCELLED.value, "reason": reason, "by": getpass.getuser()}
         await self.house.ledger.append(run, EntryKind.RUN_ENDED, "ended", body)
         holder = self.house.state.holder(run)
         if holder is not None and holder != os.getpid():
@@ -197,6 +196,17 @@ class Assay:
     async def _record(self, run: str, kind: EntryKind, body: dict[str, Any]) -> Entry:
         count = len(await self.house.ledger.entries(run, kinds=(kind,)))
         return await self.house.ledger.append(run, kind, f"{kind.value}:{count + 1}", body)
+
+
+def _decided(entries: Sequence[Entry]) -> Made:
+    """Return what was decided in a run so far, in order."""
+    asked = {
+        str(e.body["digest"]): Question.model_validate(e.body["question"])
+        for e in entries
+        if e.kind is EntryKind.QUESTION_ASKED
+    }
+    made = (Decision.model_validate(e.body["decision"]) for e in entries if e.kind is EntryKind.DECISION_MADE)
+    return tuple((d.via, asked[d.digest].kind, asked[d.digest].unit) for d in made)
 
 
 def _prompt(role: str) -> bytes:

@@ -27,7 +27,7 @@ from assay.graph.services import Services
 from assay.policies.settings import RoleSettings, Settings
 from assay.records import runs as run_records
 from assay.records.entries import Entry
-from assay.sandboxes.docker import DockerSandboxProvider
+from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.blobs import FileBlobs
 from assay.store.clocks import SystemClock
@@ -134,7 +134,7 @@ async def open_house(
         if listener is not None:
             ledger = ObservedLedger(ledger, listener)
         if sandboxes is None:
-            sandboxes = DockerSandboxProvider()
+            sandboxes = DockerProvider()
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)
         stack.push_async_callback(git.close)
@@ -169,7 +169,7 @@ def record_serializer() -> JsonPlusSerializer:
 
 
 @asynccontextmanager
-async def _sqlite_saver(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def _sqlite_saver(path: Path) -> AsyncIterator[BaseCheckpointSaver[str]]:
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA synchronous=FULL")
         saver = AsyncSqliteSaver(connection, serde=record_serializer())

@@ -14,13 +14,12 @@ from assay.app.configuration import settings_for
 from assay.app.deciders import Decider, FileDecider
 from assay.app.facts import gather_run
 from assay.app.reporting import write_report
-from assay.app.service import Assay
+from assay.app.service import Assay, Made
 from assay.cli.endings import Ended
 from assay.cli.progress import Progress
 from assay.cli.sessions import STOPPED, Stopped, configure_logs, run_session
 from assay.cli.terminal import TerminalDecider
 from assay.errors import AssayError, TicketError
-from assay.records.decisions import CheckpointKind, Decision
 from assay.records.runs import RunStatus
 from assay.reports.facts import RunFacts
 from assay.reports.terminal import render_terminal
@@ -108,16 +107,12 @@ def exit_code(facts: RunFacts) -> int:
 
 def _decider(
     assay: Assay, console: Console, decisions: Path | None, headless: bool
-) -> Callable[[tuple[Decision, ...]], Decider] | None:
+) -> Callable[[Made], Decider] | None:
     house = assay.house
     if decisions is not None:
 
-        def from_file(made: tuple[Decision, ...]) -> Decider:
-            used = [
-                (CheckpointKind(d.question.split(":")[0]), None)
-                for d in made
-                if d.via == f"file:{decisions.name}" and d.question.split(":")[0] in CheckpointKind
-            ]
+        def from_file(made: Made) -> Decider:
+            used = [(kind, unit) for via, kind, unit in made if via == f"file:{decisions.name}"]
             return FileDecider(decisions, house.people, house.clock, used=used)
 
         return from_file

@@ -15,7 +15,8 @@ from assay.app.service import Assay
 from assay.cli.endings import Ended
 from assay.cli.sessions import configure_logs, run_session
 from assay.errors import ConfigurationError
-from assay.policies.rules import RuleDecision, decide
+from assay.policies.rules import decide
+from assay.policies.rulings import RuleDecision
 from assay.reports.untrusted import make_visible
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,7 +10,7 @@ from assay.agents.protocol import Exhausted, Finished, NeedsDecision, RoleTask
 from assay.graph.questions import about_budget
 from assay.graph.services import Services
 from assay.policies.budgets import exceeded, extended, spent
-from assay.policies.paths import Violation, judge_changes
+from assay.policies.paths import Violation, judge_changes, mixed_blobs
 from assay.records.base import Record
 from assay.records.decisions import DecisionType, Question
 from assay.records.entries import EntryKind
@@ -107,7 +108,12 @@ async def _violations(
 ) -> tuple[Violation, ...]:
     start = await services.git.tree_id(measured_from or task.commit)
     changes = await services.git.diff(start, advance.tree)
-    return judge_changes(changes, may_change=task.may_change, role=task.role, settings=services.settings)
+    # A file such as pyproject.toml is half source, half test configuration: its texts tell which half changed.
+    texts = {
+        oid: (await asyncio.to_thread(services.git.contents.read, oid)).decode(errors="replace")
+        for oid in mixed_blobs(changes)
+    }
+    return judge_changes(changes, may_change=task.may_change, role=task.role, settings=services.settings, texts=texts)
 
 
 async def _run_budget_reached(services: Services, run: str) -> tuple[int, str] | None:

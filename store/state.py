@@ -140,6 +140,20 @@ class StateDirectory:
         finally:
             os.close(descriptor)
 
+    def holder(self, run: str) -> int | None:
+        """Return the id of the process that advances a run on this machine now, or None where nobody does."""
+        path = self.run(run) / "lock"
+        if not path.exists():
+            return None
+        descriptor = take_lock(path, wait=False)
+        if descriptor is not None:
+            os.close(descriptor)
+            return None
+        try:
+            return int(json.loads(path.read_bytes())["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # it has the lock and has not yet written who it is
+
     def prune_run(self, run: str) -> None:
         """Delete the files of a run; the caller holds its lock. Its ledger, blobs and refs are kept elsewhere."""
         directory = self.run(run)
