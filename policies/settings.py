@@ -25,12 +25,26 @@ class Budget(Record):
     """How often a role may try the same unit."""
 
 
+class ToolRule(Record):
+    """A tool rule with examples, which are tried when the file is loaded."""
+
+    rule: str
+    """`tool(pattern)`."""
+    matches: tuple[str, ...] = ()
+    """Calls that the rule decides: a command for `execute`, a path for a file tool, else the arguments as JSON."""
+    not_matches: tuple[str, ...] = ()
+    """Calls that it does not decide."""
+
+
 class ToolRules(Record):
     """Lists of `tool(pattern)`, judged in this order; what no rule names is denied."""
 
-    deny: tuple[str, ...] = ()
-    ask: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
+    deny: tuple[str | ToolRule, ...] = ()
+    """Never. In the four roles these come on top of the built-in ones."""
+    ask: tuple[str | ToolRule, ...] = ()
+    """A person is asked."""
+    allow: tuple[str | ToolRule, ...] = ()
+    """May be done. A list here takes the place of the built-in one."""
 
 
 class RoleSettings(Record):

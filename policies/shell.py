@@ -1,0 +1,364 @@
+"""Shell text, read into the simple commands that it would run.
+
+tree-sitter's bash grammar finds the structure; it forgives much that bash does not, so every place
+where the two could disagree is checked against the source: what lies between two nodes, where a
+heredoc ends, and that a word is one word. Whatever does not add up becomes a doubt, and a command
+line with a doubt is never allowed without a person.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+from assay.policies.patterns import DYNAMIC
+from assay.policies.redirections import read_redirection
+from assay.policies.words import Unreadable, Word, read_word
+
+MAX_CHARACTERS: Final = 1_000_000
+MAX_DEPTH: Final = 100
+
+_TOO_DEEP: Final = "it is nested too deeply"
+_FOREIGN: Final = re.compile(r"[^\S \t\n]|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+_BLANK: Final = re.compile(r"(?:[ \t\n]|\\\n)*")
+_LOST_DASH: Final = re.compile(r"[ \t]+-[ \t]*")
+"""The grammar drops a lone `-` in front of a heredoc: `python - <<EOF`."""
+_OPENS_SUBSTITUTION: Final = re.compile(r"`|\$\((?!\()|[<>]\(")
+_SUBSTITUTIONS: Final = frozenset({"command_substitution", "process_substitution"})
+_EXPANSIONS: Final = _SUBSTITUTIONS | {"simple_expansion", "expansion", "arithmetic_expansion", "brace_expression"}
+_SEQUENCES: Final = frozenset(
+    {"program", "list", "pipeline", "subshell", "negated_command", "if_statement", "elif_clause", "else_clause",
+     "while_statement", "do_group", "variable_assignments", "ERROR"}
+)  # fmt: skip
+_BRANCHES: Final = frozenset(
+    {"for_statement", "case_statement", "case_item", "c_style_for_statement", "test_command", "function_definition"}
+)
+_STATEMENTS: Final = frozenset(
+    {"command", "redirected_statement", "compound_statement", "variable_assignment", "declaration_command",
+     "unset_command", "comment"}
+) | _SEQUENCES | _BRANCHES  # fmt: skip
+_COMPUTES: Final = frozenset({"arithmetic_expansion", "c_style_for_statement", "subscript"})
+_COMPUTING_TEST: Final = re.compile(r"\s-(?:[vR]|eq|ne|lt|le|gt|ge)\s")
+_KEYWORDS: Final = frozenset(
+    {"if", "then", "elif", "else", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function",
+     "in", "{", "}", "[[", "]]"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleCommand:
+    """One command as it would be started."""
+
+    words: tuple[Word, ...]
+    assignments: tuple[str, ...] = ()
+    """`NAME=value` in front of it."""
+    inputs: tuple[str, ...] = ()
+    """Text that is fed to it by heredocs and here-strings."""
+
+
+@dataclass(slots=True)
+class ShellText:
+    """What a piece of shell text would run."""
+
+    commands: list[SimpleCommand] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """Why it might run something else as well, a clause each."""
+    variables: list[str] = field(default_factory=list)
+    """`NAME=value` that stand alone: they change what later commands do."""
+    computes: bool = False
+    """Whether something in it computes with text, which bash may run as code: arithmetic, tests, `${!x}`."""
+    hidden: bool = False
+    """Whether it holds command substitutions as mere text, which such computing would run."""
+    bashisms: bool = False
+    """Whether it means something else to a plain `sh` (`[[`, `((`, `&>`, `$'…'`, …)."""
+
+
+def read_shell(text: str) -> ShellText:
+    """Return the simple commands in `text`; never raises, what cannot be read is a doubt."""
+    if len(text) > MAX_CHARACTERS:
+        return ShellText(doubts=[f"it is longer than {MAX_CHARACTERS} characters"])
+    if foreign := _FOREIGN.search(text):
+        return ShellText(doubts=[f"it holds the character {foreign.group()!r}, which can hide what is run"])
+    try:
+        source = text.encode()
+    except UnicodeEncodeError:
+        return ShellText(doubts=["it is not valid Unicode"])
+    root = Parser(Language(tree_sitter_bash.language())).parse(source).root_node
+    reader = _Reader(source.decode("latin-1"))
+    if root.has_error:
+        reader.doubt("it is not valid shell as far as assay can read it")
+    try:
+        reader.walk(root, 0)
+    except RecursionError:  # levels of backquotes add up beyond what MAX_DEPTH counts
+        reader.doubt(_TOO_DEEP)
+    return reader.finish()
+
+
+class _Reader:
+    """Walks one syntax tree. Works on the UTF-8 bytes as Latin-1 text, so that offsets are indices."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._result = ShellText()
+        self._substitutions = 0
+
+    def finish(self) -> ShellText:
+        """Return what was read, in the characters of the text."""
+        result = self._result
+        marks = self.source.count("`") // 2 + len(re.findall(r"\$\((?!\()|[<>]\(", self.source))
+        result.hidden |= marks != self._substitutions
+        if not self.source.isascii():
+            result.variables = [_characters(v) for v in result.variables]
+            result.commands = [
+                SimpleCommand(
+                    tuple(replace(w, text=_characters(w.text)) for w in c.words),
+                    tuple(_characters(a) for a in c.assignments),
+                    tuple(_characters(i) for i in c.inputs),
+                )
+                for c in result.commands
+            ]
+        return result
+
+    def doubt(self, reason: str) -> None:
+        if reason not in self._result.doubts:
+            self._result.doubts.append(reason)
+
+    def bashism(self) -> None:
+        """Note that a plain `sh` reads this otherwise."""
+        self._result.bashisms = True
+
+    def gap(self, start: int, end: int) -> None:
+        """Check that nothing but blanks lies between two nodes."""
+        if end > start and not _BLANK.fullmatch(self.source, start, end):
+            self.doubt("a part of it could not be read")
+
+    def touches(self, start: int, end: int) -> None:
+        """Check that a blank lies between two words; a line that goes on is none."""
+        if not self.source[start:end].replace("\\\n", ""):
+            self.doubt("two words touch where bash sees one")
+
+    # Statements
+
+    def walk(self, node: Node, depth: int) -> None:
+        """Read a statement: every command in it is collected."""
+        if depth > MAX_DEPTH:
+            self.doubt(_TOO_DEEP)
+            return
+        kind = node.type
+        if kind == "command":
+            self._command(node, depth)
+        elif kind in _SEQUENCES:
+            self._sequence(node, depth)
+        elif kind == "compound_statement":
+            self._compound(node, depth)
+        elif kind == "redirected_statement":
+            self._redirected(node, depth)
+        elif kind in _SUBSTITUTIONS:
+            self._substitution(node, depth)
+        elif kind == "variable_assignment":
+            self._result.variables.append(self.word(node, depth).text)
+        elif kind in ("declaration_command", "unset_command"):
+            words = tuple(self.word(child, depth) for child in node.children)
+            self._result.commands.append(SimpleCommand(words))
+        elif kind in _BRANCHES:
+            self._branches(node, depth)
+        elif kind == "comment":
+            self._comment(node)
+        else:
+            self.doubt(f"it holds a construct that assay does not judge ({kind.replace('_', ' ')})")
+            self._embedded(node, depth)
+
+    def _sequence(self, node: Node, depth: int) -> None:
+        end = node.start_byte
+        for child in node.children:
+            self.gap(end, child.start_byte)
+            end = child.end_byte
+            if child.is_named:
+                self.walk(child, depth + 1)
+
+    def _compound(self, node: Node, depth: int) -> None:
+        if not self.source.startswith("((", node.start_byte):
+            self._sequence(node, depth)
+            return
+        self._result.computes = True
+        self.bashism()
+        self._embedded(node, depth)
+
+    def _branches(self, node: Node, depth: int) -> None:
+        """Read a loop over words, a case, a test, a function: some children are statements, some are words."""
+        if self.source.startswith(("[[", "function", "select"), node.start_byte):
+            self.bashism()
+        self._note(node)
+        end = node.start_byte
+        for child in node.children:
+            self.gap(end, child.start_byte)
+            end = child.end_byte
+            if child.type.endswith("_redirect"):
+                read_redirection(self, child, depth)
+            elif child.type in _STATEMENTS and (child.type != "variable_assignment" or node.type == "case_item"):
+                self.walk(child, depth + 1)
+            elif child.is_named:
+                self._embedded(child, depth)
+
+    def _comment(self, node: Node) -> None:
+        before = self.source[: node.start_byte]
+        while before.endswith("\\\n"):
+            before = before[:-2]
+        if before and before[-1] not in " \t\n;|&()":
+            self.doubt("what looks like a comment may be a command")
+
+    def _substitution(self, node: Node, depth: int) -> None:
+        """Read `$(…)`, backquotes or `<(…)`."""
+        self._substitutions += 1
+        raw = self.source[node.start_byte : node.end_byte]
+        if raw.startswith("`") and "\\" in raw:  # backquotes take off a level of backslashes before the shell reads
+            self._nested(re.sub(r"\\([$`\\])", r"\1", raw[1:-1]))
+            return
+        end = node.start_byte
+        for child in node.children:
+            self.gap(end, child.start_byte)
+            end = child.end_byte
+            if child.type == "file_redirect":  # `$(< file)`
+                read_redirection(self, child, depth)
+            elif child.is_named:
+                self.walk(child, depth + 1)
+
+    def _nested(self, code: str) -> None:
+        inner = read_shell(_characters(code))
+        self._result.commands += inner.commands
+        self._result.variables += inner.variables
+        self._result.computes |= inner.computes
+        self._result.bashisms |= inner.bashisms
+        for reason in inner.doubts:
+            self.doubt(reason)
+
+    # Commands
+
+    def _command(self, node: Node, depth: int) -> None:
+        assignments: list[str] = []
+        words: list[Word] = []
+        inputs: list[str] = []
+        end = node.start_byte
+        for child in node.children:
+            self.gap(end, child.start_byte)
+            kind = child.type
+            if kind.endswith("_redirect"):
+                found = read_redirection(self, child, depth)
+                words += found.words
+                inputs += found.inputs
+            else:
+                if end > node.start_byte:
+                    self.touches(end, child.start_byte)
+                word = self.word(child, depth)
+                if kind == "variable_assignment":
+                    assignments.append(word.text)
+                else:
+                    words.append(word)
+                    if kind == "command_name" and not word.quoted and word.text in _KEYWORDS:
+                        self.doubt(f"`{word.text}` stands where a command should")
+            end = child.end_byte
+        self._result.commands.append(SimpleCommand(tuple(words), tuple(assignments), tuple(inputs)))
+
+    def _redirected(self, node: Node, depth: int) -> None:
+        """Read a statement with redirections; words behind a redirection belong to its command."""
+        words: list[Word] = []
+        inputs: list[str] = []
+        body: Node | None = None
+        commands = self._result.commands
+        target: int | None = None
+        end = node.start_byte
+        for child in node.children:
+            if child.type == "heredoc_redirect" and _LOST_DASH.fullmatch(self.source, end, child.start_byte):
+                words.append(Word("-"))
+            else:
+                self.gap(end, child.start_byte)
+            end = child.end_byte
+            if child.type.endswith("_redirect"):
+                found = read_redirection(self, child, depth)
+                words += found.words
+                inputs += found.inputs
+            else:
+                before = len(commands)
+                body = child
+                self.walk(child, depth + 1)
+                target = len(commands) - 1 if len(commands) > before else None
+        if words and (body is None or body.type != "command"):
+            if body is not None:
+                self.doubt("words stand behind a redirection where no command can take them")
+            commands.append(SimpleCommand(tuple(words), inputs=tuple(inputs)))
+        elif target is not None:
+            old = commands[target]
+            commands[target] = replace(old, words=(*old.words, *words), inputs=(*old.inputs, *inputs))
+
+    # Words
+
+    def word(self, node: Node, depth: int) -> Word:
+        """Return a word without its quotes; one that is not a single word is dynamic, and a doubt."""
+        raw = self.source[node.start_byte : node.end_byte]
+        if "$'" in raw or '$"' in raw:
+            self.bashism()
+        holes = self.holes(node, depth) if node.child_count else []
+        if node.type == "variable_assignment" and (array := re.match(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=(?=\()", raw)):
+            self._readable(self.without(node, holes))
+            return Word(array.group() + DYNAMIC)
+        try:
+            return read_word(raw, [(start - node.start_byte, end - node.start_byte) for start, end in holes])
+        except Unreadable:
+            self.doubt("a word of it could not be read")
+            return Word(DYNAMIC)
+
+    def holes(self, node: Node, depth: int) -> list[tuple[int, int]]:
+        """Return where a word expands, outermost, having read what the expansions themselves run."""
+        return self._outermost(node, depth, _EXPANSIONS)
+
+    def _outermost(self, node: Node, depth: int, kinds: frozenset[str]) -> list[tuple[int, int]]:
+        if depth > MAX_DEPTH:
+            self.doubt(_TOO_DEEP)
+            return []
+        self._note(node)
+        if node.type in kinds:
+            if node.type in _SUBSTITUTIONS:
+                self.walk(node, depth + 1)
+            elif node.type != "simple_expansion":
+                self._embedded(node, depth + 1)
+            return [(node.start_byte, node.end_byte)]
+        return [hole for child in node.children for hole in self._outermost(child, depth + 1, kinds)]
+
+    def _embedded(self, node: Node, depth: int) -> None:
+        """Read a place that is no command but may hold substitutions: arithmetic, a test, `${…}`."""
+        self._note(node)
+        if node.type in _SUBSTITUTIONS:
+            self.walk(node, depth + 1)
+            return
+        raw = self.source[node.start_byte : node.end_byte]
+        if node.type == "expansion" and (raw.startswith("${!") or re.search(r"@[A-Za-z]\}$", raw)):
+            self._result.computes = True
+        holes = [hole for child in node.children for hole in self._outermost(child, depth + 1, _SUBSTITUTIONS)]
+        self._readable(self.without(node, holes))
+
+    def _note(self, node: Node) -> None:
+        """Note whether a node computes with text."""
+        testing = node.type == "test_command"
+        if node.type in _COMPUTES or (testing and _COMPUTING_TEST.search(self.source, node.start_byte, node.end_byte)):
+            self._result.computes = True
+
+    def without(self, node: Node, holes: list[tuple[int, int]]) -> str:
+        """Return the source of a node with the given places taken out."""
+        parts: list[str] = []
+        at = node.start_byte
+        for start, end in holes:
+            parts.append(self.source[at:start])
+            at = end
+        return " ".join([*parts, self.source[at : node.end_byte]])
+
+    def _readable(self, text: str) -> None:
+        if _OPENS_SUBSTITUTION.search(text):
+            self.doubt("it holds a substitution that assay could not read")
+
+
+def _characters(text: str) -> str:
+    return text.encode("latin-1").decode(errors="replace")
