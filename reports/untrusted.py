@@ -21,6 +21,8 @@ _HIDDEN: Final = re.compile(
     "]|(?<=[\ufe00-\ufe0f])[\ufe00-\ufe0f]"  # one variation selector dresses an emoji; more of them hide text
 )
 
+_NAMES: Final = {0x00: "NUL", 0x07: "BEL", 0x08: "BS", 0x0D: "CR", 0x1B: "ESC", 0x7F: "DEL", 0x9B: "CSI"}
+
 
 def make_visible(text: str) -> str:
     """Return `text` with every character that shows nothing, or changes how others are shown, as a sign."""
@@ -29,10 +31,8 @@ def make_visible(text: str) -> str:
 
 def _sign(match: re.Match[str]) -> str:
     code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
+    if code in _NAMES:
+        return f"[{_NAMES[code]}]"
     if 0xDC80 <= code <= 0xDCFF:
         return f"[0x{code - 0xDC00:02X}]"
     return f"[U+{code:04X}]"

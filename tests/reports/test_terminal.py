@@ -57,7 +57,7 @@ def test_hostile_text_sends_nothing_to_the_terminal(
 ) -> None:
     """Escapes of tickets and tests are signs; the only ones are our own colours, and markup is text."""
     text = printed(poison(run_facts), force_terminal=colour is not None, color_system=colour)
-    assert "␛[31mred␛]0;title␇␍␀ [U+202E]evil[U+2066] [U+D800] [0xFF]" in " ".join(text.split())
+    assert "[ESC][31mred[ESC]]0;title[BEL][CR][NUL] [U+202E]evil[U+2066] [U+D800] [0xFF]" in " ".join(text.split())
     assert "\x1b]" not in text
     assert "\x1b[31mred" not in text
     assert not set(text) & set("\x00\x07\r\u202e\u2066")
