@@ -21,7 +21,7 @@ from assay.records.claims import ClaimKind
 from assay.records.runs import RunStatus
 from assay.records.verdicts import Verdict, VerdictStatus
 from assay.reports.facts import CheckFacts
-from assay.reports.terminal import render_terminal
+from assay.reports.terminal import print_terminal
 from assay.tickets.reading import read_ticket
 
 _EXIT_CODES = {
@@ -72,7 +72,7 @@ def check_change(
     except Stopped:
         print("assay: stopped; nothing is left running", file=sys.stderr)
         raise Ended(STOPPED) from None
-    console.print(render_terminal(facts))
+    print_terminal(facts, console)
     console.print(f"Report: {report}", soft_wrap=True)
     if as_json:
         print(json.dumps(result_of(verdict, report)))

@@ -22,7 +22,7 @@ from assay.cli.terminal import TerminalDecider
 from assay.errors import AssayError, TicketError
 from assay.records.runs import RunStatus
 from assay.reports.facts import RunFacts
-from assay.reports.terminal import render_terminal
+from assay.reports.terminal import print_terminal
 from assay.tickets.reading import read_ticket
 
 
@@ -122,7 +122,7 @@ def _decider(
 
 
 def _tell(console: Console, facts: RunFacts, report: Path, *, as_json: bool) -> None:
-    console.print(render_terminal(facts))
+    print_terminal(facts, console)
     console.print(f"Report: {report}", soft_wrap=True)
     if facts.status is RunStatus.PARKED:
         console.print(f"Go on with: assay resume {facts.id}", soft_wrap=True)

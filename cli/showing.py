@@ -13,7 +13,7 @@ from assay.app.reporting import write_report
 from assay.app.service import Assay
 from assay.cli.sessions import configure_logs, run_session
 from assay.records.runs import RunStatus, RunSummary
-from assay.reports.terminal import render_terminal
+from assay.reports.terminal import print_terminal
 from assay.reports.untrusted import make_visible
 
 
@@ -30,7 +30,7 @@ def show_run(run: str, *, as_json: bool, state: Path | None) -> None:
                 print(json.dumps({**summary.model_dump(mode="json"), "report": str(report)}))
                 return
             console = Console(highlight=False)
-            console.print(render_terminal(facts))
+            print_terminal(facts, console)
             for question in await assay.questions(run):
                 if facts.status is RunStatus.PARKED:
                     console.print(f"Open: {question.kind.value}: {make_visible(question.title)}")
