@@ -1,0 +1,55 @@
+"""What the tests of sandboxes share: providers, a profile, and the count of what the fake does not claim."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from assay.records.sandboxes import SandboxOwner, SandboxProfile
+from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.protocol import Sandbox
+
+UNSUPPORTED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def profile() -> SandboxProfile:
+    """The profile of tests: the image that `assay sandbox build python` makes."""
+    return SandboxProfile(image="python")
+
+
+@pytest.fixture
+def owner(request: pytest.FixtureRequest) -> SandboxOwner:
+    """An owner that names the test."""
+    return SandboxOwner(run="check-tests", role="check", step=request.node.name)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[DockerProvider]:
+    """A provider on the real engine, which removes what a test leaves open."""
+    async with DockerProvider() as docker:
+        yield docker
+
+
+@pytest.fixture
+async def sandbox(provider: DockerProvider, profile: SandboxProfile, owner: SandboxOwner) -> Sandbox:
+    """A fresh sandbox on the real engine."""
+    return await provider.open(profile, owner)
+
+
+@pytest.fixture
+def unsupported(request: pytest.FixtureRequest) -> list[str]:
+    """The names of the cases that a provider does not claim, counted at the end."""
+    return request.config.stash[UNSUPPORTED]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[UNSUPPORTED] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how much of the conformance suite a provider did not claim: it must not hide among what passed."""
+    if names := config.stash[UNSUPPORTED]:
+        terminalreporter.section("sandbox conformance")
+        terminalreporter.write_line(f"the fake leaves {len(names)} cases of isolation unsupported: {', '.join(names)}")
