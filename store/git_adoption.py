@@ -38,12 +38,12 @@ def adopt(ours: GitCommands, objects: ObjectReader, source: Source, revision: st
 
 
 def _commits(theirs: GitCommands, source: Source, commit: str, since: str | None) -> tuple[str, ...]:
-    """Return the commit and, where `since` lies in the repository too, all between the two and where they meet."""
-    if since is None or since == commit or theirs.run("cat-file", "-e", since, accept=(0, 1, 128)).code != 0:
+    """Return the commit and, where it is related to `since`, all between the two and where they meet."""
+    if since is None or theirs.run("merge-base", since, commit, accept=(0, 1, 128)).code != 0:
         return (commit,)
     listed = theirs.run("rev-list", "--boundary", f"{since}...{commit}", accept=(0, 128))
     if listed.code != 0:
-        raise incomplete(source, commit)
+        raise incomplete(source, commit, listed.err)
     return tuple({commit: None} | dict.fromkeys(line.lstrip("-") for line in listed.out.decode().split()))
 
 
@@ -55,7 +55,7 @@ def _bring(
         "rev-list", "--objects", "--no-object-names", "--no-walk=unsorted", "--stdin", stdin=named, accept=(0, 1, 128)
     )
     if listed.code != 0:
-        raise incomplete(source, commits[0])
+        raise incomplete(source, commits[0], listed.err)
     wanted = objects.missing(listed.out.decode().split())
     _write_shallow(ours, objects, theirs, objects.missing(commits))
     if wanted:

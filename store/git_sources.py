@@ -109,9 +109,11 @@ def borrow(source: Source, *, logs: bool = True) -> Iterator[GitCommands]:
                     with (source.git_dir / head).open("rb") as file:
                         (view / head).write_bytes(file.read(_LONGEST_HEAD))
             shared = ["objects", "refs", "packed-refs", "shallow", *(["logs"] if logs else [])]
-            for part in shared:
-                if (source.common_dir / part).exists():
-                    (view / part).symlink_to((source.common_dir / part).resolve())
+            for part in (source.common_dir / name for name in shared):
+                if part.is_dir():
+                    next(part.iterdir(), None)  # raises where it may not be read
+                if part.exists():
+                    (view / part.name).symlink_to(part.resolve())
         except PermissionError as error:
             raise RepositoryError(
                 f"{error.filename} may not be read", next_step="make it readable for the user that runs assay"
@@ -131,23 +133,26 @@ def resolve(view: GitCommands, source: Source, revision: str) -> str:
     """
     if not revision or revision.startswith("-") or "\0" in revision:
         raise RepositoryError(f"{revision!r} is no revision", next_step="name a branch, a tag or a commit")
-    found = view.run(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", accept=(0, 1, 128)
-    )
-    commit = found.out.decode(errors="replace").strip()
-    if found.code == 0 and re.fullmatch(r"[0-9a-f]{40}", commit):
+    named = _parse(view, revision)
+    commit = _parse(view, f"{named}^{{commit}}") if named else None
+    if commit:
         _check_held(view, source, commit)
         return commit
     names = view.run("for-each-ref", "--format=%(refname)").out.decode(errors="replace").split()
-    if not names and view.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1, 128)).code != 0:
+    if not names and _parse(view, "HEAD^{commit}") is None:
         raise RepositoryError(f"{source.path} has no commits", next_step="commit something in it first")
-    other = view.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, accept=(0, 1, 128))
-    if other.code == 0:
-        kind = view.run("cat-file", "-t", other.out.decode().strip(), accept=(0, 1, 128)).out.decode().strip()
+    if named and named != revision:  # a whole id parses whether or not there is such an object
+        kind = view.run("cat-file", "-t", named, accept=(0, 1, 128)).out.decode().strip()
         if kind:
             raise RepositoryError(f"{revision!r} in {source.path} is a {kind}, not a commit", next_step="name a commit")
         raise incomplete(source, revision)
     raise RepositoryError(f"{source.path} has no revision {revision!r}", next_step=_suggestion(revision, names))
+
+
+def _parse(view: GitCommands, revision: str) -> str | None:
+    found = view.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision, accept=(0, 1, 128))
+    oid = found.out.decode(errors="replace").strip()
+    return oid if found.code == 0 and re.fullmatch(r"[0-9a-f]{40}", oid) else None
 
 
 def _check_held(view: GitCommands, source: Source, commit: str) -> None:
@@ -155,8 +160,13 @@ def _check_held(view: GitCommands, source: Source, commit: str) -> None:
         raise incomplete(source, commit)
 
 
-def incomplete(source: Source, revision: str) -> AssayError:
-    """Return the error for a repository in which objects of a revision are missing."""
+def incomplete(source: Source, revision: str, err: str = "") -> AssayError:
+    """Return the error for a repository in which objects of a revision are missing, or may not be read."""
+    if "Permission denied" in err:
+        return RepositoryError(
+            f"objects of {revision} in {source.path} may not be read",
+            next_step="make them readable for the user that runs assay",
+        )
     why = " (it is a partial clone)" if source.partial else ""
     return RepositoryError(
         f"objects of {revision} are missing in {source.path}{why}",

@@ -47,3 +47,9 @@ class UserRepository:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
+
+
+def plain_git(path: Path, *arguments: str) -> str:
+    """Ask plain git about a bare repository."""
+    done = subprocess.run(["git", "-C", str(path), *arguments], capture_output=True, check=True)
+    return done.stdout.decode(errors="surrogateescape").strip()

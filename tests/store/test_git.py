@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.repositories import UserRepository
+from tests.store.repositories import UserRepository, plain_git
 
 from assay.errors import InfrastructureError, RepositoryError, StoreCorrupt
 from assay.records.trees import EXECUTABLE, GITLINK, REGULAR, SYMLINK, TreeFile, blob_id
@@ -19,12 +18,6 @@ from assay.store.git import GitStore, lay_over
 
 AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 AUTHOR = "assay coder <coder@assay.invalid>"
-
-
-def plain_git(path: Path, *arguments: str) -> str:
-    """Ask plain git about a bare repository."""
-    done = subprocess.run(["git", "-C", str(path), *arguments], capture_output=True, check=True)
-    return done.stdout.decode(errors="surrogateescape").strip()
 
 
 async def write_files(store: GitStore, files: Mapping[str, bytes]) -> str:
