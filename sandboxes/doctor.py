@@ -6,15 +6,13 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import Callable
+import socket
 from pathlib import Path
 from typing import Any, Final
 
-import docker
-import requests
-from docker.errors import DockerException
-
+from assay.errors import EngineUnavailable, InfrastructureError
 from assay.records.base import Record
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.catalog import find_image
 from assay.sandboxes.images.debian import missing_tools
 from assay.sandboxes.images.recipes import Recipe
@@ -22,10 +20,10 @@ from assay.sandboxes.images.recipes import Recipe
 LEAST_GIT: Final = (2, 30)
 LEAST_API: Final = (1, 41)
 """Docker's API as of engine 20.10."""
+SYSTEMD: Final = Path("/run/systemd/system")
+"""Where systemd runs this machine; the test is sd_booted(3)'s."""
 LEAST_FREE_MB: Final = 2000
 """Free space that the engine's and assay's own directories should have, MiB."""
-
-Connect = Callable[[], docker.DockerClient]
 
 
 class Finding(Record):
@@ -40,35 +38,27 @@ class Finding(Record):
     """The command that mends it, where it is not well."""
 
 
-async def examine(
-    *, recipes: tuple[Recipe, ...], directories: tuple[Path, ...], connect: Connect = docker.from_env
-) -> tuple[Finding, ...]:
+async def examine(engine: Engine, *, recipes: tuple[Recipe, ...], directories: tuple[Path, ...]) -> tuple[Finding, ...]:
     """Look at everything that assay needs, and return what was found, in the order in which to mend it.
 
     Args:
+        engine: the engine that sandboxes shall run on.
         recipes: the images that shall be there.
         directories: where assay keeps state; they, or the nearest directory above them, must be writable.
-        connect: gives a client of the engine; raises DockerException where none answers.
 
     Raises nothing: whatever cannot be looked at is a finding.
     """
     findings = [await _git(), *(_directory(path) for path in directories)]
     try:
-        client = await asyncio.to_thread(connect)
-        information = await asyncio.to_thread(client.info)
-    except (DockerException, requests.exceptions.RequestException) as error:
-        return (
-            *findings,
-            Finding(subject="docker engine", ok=False, detail=_first_line(error), mend=mend_engine(error)),
-        )
-    try:
-        findings.append(_engine(information, client.api.api_version))
-        findings.extend(_engine_space(information, client.api.base_url))
-        findings.extend([await _image(client, recipe) for recipe in recipes])
-    except (DockerException, requests.exceptions.RequestException) as error:
-        findings.append(Finding(subject="docker engine", ok=False, detail=_first_line(error), mend=mend_engine(error)))
-    finally:
-        client.close()
+        information = await engine.call("info")
+        version = await engine.call("version")
+        findings.append(_engine(information, str(version["ApiVersion"])))
+        findings.extend(_engine_space(information))
+        findings.extend([await _image(engine, recipe) for recipe in recipes])
+    except EngineUnavailable as error:
+        findings.append(Finding(subject="docker engine", ok=False, detail=error.message, mend=mend_engine(error)))
+    except InfrastructureError as error:
+        findings.append(Finding(subject="docker engine", ok=False, detail=error.message, mend=error.next_step))
     return tuple(findings)
 
 
@@ -81,7 +71,7 @@ def mend_engine(error: BaseException) -> str:
         return "sudo usermod -aG docker $USER, then log in again"
     if shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
         return f"{sudo}apt-get install docker.io"
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         return f"{sudo}systemctl start docker"
     return f"{sudo}dockerd >/var/log/dockerd.log 2>&1 &"
 
@@ -121,10 +111,10 @@ def _engine(information: dict[str, Any], api: str) -> Finding:
     )
 
 
-def _engine_space(information: dict[str, Any], address: str) -> tuple[Finding, ...]:
+def _engine_space(information: dict[str, Any]) -> tuple[Finding, ...]:
     """Look at the disk that holds images and containers, where the engine is this machine's own."""
     root = Path(str(information.get("DockerRootDir", "/nowhere")))
-    if not address.startswith("http+docker://localhost"):
+    if information.get("Name") != socket.gethostname():
         return ()
     try:
         free = shutil.disk_usage(root).free // 2**20
@@ -135,9 +125,9 @@ def _engine_space(information: dict[str, Any], address: str) -> tuple[Finding, .
     return (Finding(subject="engine's disk", ok=ok, detail=f"{free} MiB free in {root}", mend=mend),)
 
 
-async def _image(client: docker.DockerClient, recipe: Recipe) -> Finding:
+async def _image(engine: Engine, recipe: Recipe) -> Finding:
     subject = f"image {recipe.name}"
-    found = await find_image(client, recipe)
+    found = await find_image(engine, recipe)
     if found is not None:
         origin = f"base {found.digest}" if found.digest else "from Debian's packages"
         detail = f"{recipe.tag} {found.id[:19]}, {len(found.packages)} packages, {origin}"
@@ -147,7 +137,3 @@ async def _image(client: docker.DockerClient, recipe: Recipe) -> Finding:
     if absent:
         detail += f"; without a registry it cannot be built here, for want of {', '.join(absent)}"
     return Finding(subject=subject, ok=False, detail=detail, mend="assay sandbox build")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -10,10 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import docker
-
 from assay.errors import AssayError
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
 
 
@@ -29,14 +28,16 @@ def main(arguments: list[str]) -> int:
     def progress(line: str) -> None:
         sys.stderr.write(f"    {time.monotonic() - started:5.0f} s  {line}\n")
 
-    def build() -> Image:
-        return asyncio.run(
-            build_image(docker.from_env(), load_recipe("python"), places, force=force, progress=progress)
-        )
+    async def build() -> Image:
+        engine = Engine()
+        try:
+            return await build_image(engine, load_recipe("python"), places, force=force, progress=progress)
+        finally:
+            await engine.close()
 
     try:
         try:
-            build()
+            asyncio.run(build())
         except AssayError:
             if not _may_install_debootstrap():
                 raise
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
                 stdout=sys.stderr,
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             )
-            build()
+            asyncio.run(build())
     except AssayError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

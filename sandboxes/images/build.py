@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
+import docker.errors
 import requests
-from docker.errors import APIError, ContainerError, DockerException
 
 from assay.errors import AssayError, EngineUnavailable, ImageMissing, InfrastructureError
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.catalog import BUILDING, NAME_LABEL, STATE_LABEL, find_image, image_labels
 from assay.sandboxes.images.debian import root_archive
 from assay.sandboxes.images.places import BuildPlaces, Progress, disk_full
@@ -26,7 +26,7 @@ _ENVIRONMENT = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 
 async def build_image(
-    client: docker.DockerClient,
+    engine: Engine,
     recipe: Recipe,
     places: BuildPlaces,
     *,
@@ -36,7 +36,7 @@ async def build_image(
     """Return the sandbox image of a recipe, built where the engine does not hold it.
 
     Args:
-        client: of the engine that shall hold the image; it may be remote.
+        engine: which shall hold the image; it may be remote.
         recipe: what it is made of.
         places: the cache, and the lock file for the base image's digest.
         force: build anew, resolving the base image's tag and fetching the packages again.
@@ -45,47 +45,41 @@ async def build_image(
     Raises:
         ImageMissing: no registry answers, and this machine cannot bootstrap one.
         DiskFull: the cache or the engine has no room.
+        EngineUnavailable: no engine answers, or it went away.
         InfrastructureError: a step failed; its last lines are quoted. Nothing half built counts as built.
     """
-    try:
-        found = None if force else await find_image(client, recipe)
-        if found is not None:
-            return found
-        async with places.one_builder(progress):
-            # Another process may have built it while this one waited.
-            found = None if force else await find_image(client, recipe)
-            return found or await _build(client, recipe, places, anew=force, progress=progress)
-    except APIError as error:
-        raise _named(error) from error
-    except (DockerException, requests.exceptions.RequestException) as error:
-        raise EngineUnavailable(f"the engine went away: {error}", next_step="assay doctor") from error
+    found = None if force else await find_image(engine, recipe)
+    if found is not None:
+        return found
+    async with places.one_builder(progress):
+        # Another process may have built it while this one waited.
+        found = None if force else await find_image(engine, recipe)
+        return found or await _build(engine, recipe, places, anew=force, progress=progress)
 
 
-async def _build(
-    client: docker.DockerClient, recipe: Recipe, places: BuildPlaces, *, anew: bool, progress: Progress
-) -> Image:
+async def _build(engine: Engine, recipe: Recipe, places: BuildPlaces, *, anew: bool, progress: Progress) -> Image:
     progress(f"asking the registry for {recipe.base}")
-    base_digest = await pin_base(client, recipe.base, places.lock, renew=anew)
-    base = base_digest and await fetch_base(client, recipe.base, base_digest)
+    base_digest = await pin_base(engine, recipe.base, places.lock, renew=anew)
+    base = base_digest and await fetch_base(engine, recipe.base, base_digest)
     if base:
-        raw = await _from_registry(client, recipe, base, progress)
+        raw = await _from_registry(engine, recipe, base, progress)
     else:
         progress(f"no registry answers for {recipe.base}: building from Debian's packages")
         base_digest = None
         archive = await root_archive(recipe, places, progress, anew=anew)
         progress("importing the root file system into the engine")
-        raw = await asyncio.to_thread(_import, client, recipe, archive)
+        raw = await _import(engine, recipe, archive)
     progress("trying its tools in a container")
-    packages = await _probe(client, raw)
-    await _finish(client, recipe, raw, base_digest=base_digest, packages=packages)
-    built = await find_image(client, recipe)
+    packages = await _probe(engine, raw)
+    await _finish(engine, recipe, raw, base_digest=base_digest, packages=packages)
+    built = await find_image(engine, recipe)
     if built is None:
         raise ImageMissing(f"the image {recipe.tag} was built and is gone again", next_step="assay sandbox build")
     progress(f"built {recipe.tag} ({built.id[:19]}, {len(built.packages)} packages)")
     return built
 
 
-async def _from_registry(client: docker.DockerClient, recipe: Recipe, base: str, progress: Progress) -> str:
+async def _from_registry(engine: Engine, recipe: Recipe, base: str, progress: Progress) -> str:
     """Install the recipe's packages on a base image that is named by digest; return the new image's id."""
     progress(f"installing {len(recipe.packages)} packages on {base}")
     install = f"apt-get install -y --no-install-recommends {' '.join(recipe.packages)}"
@@ -98,42 +92,43 @@ async def _from_registry(client: docker.DockerClient, recipe: Recipe, base: str,
             f" && {install} && sh /tmp/finish.sh && rm /tmp/finish.sh",
         ]
     )
-    return await _build_from(client, {"Dockerfile": dockerfile, "finish.sh": script("finish.sh")}, progress)
+    return await _build_from(engine, {"Dockerfile": dockerfile, "finish.sh": script("finish.sh")}, progress)
 
 
 async def _finish(
-    client: docker.DockerClient, recipe: Recipe, raw: str, *, base_digest: str | None, packages: tuple[str, ...]
+    engine: Engine, recipe: Recipe, raw: str, *, base_digest: str | None, packages: tuple[str, ...]
 ) -> None:
     """Put the labels on a proven image, and only then its names."""
     labels = image_labels(recipe, base_digest=base_digest, packages=packages).items()
     # One instruction for all of them: the engine keeps an image for each. No value holds a quote, `$` or `\\`.
     label = " ".join(f'{name}="{value}"' for name, value in labels)
     dockerfile = f'FROM {raw}\nENV {_ENVIRONMENT}\nWORKDIR /workspace\nCMD ["/bin/sh"]\nLABEL {label}\n'
-    finished = await _build_from(client, {"Dockerfile": dockerfile}, lambda line: None)
+    finished = await _build_from(engine, {"Dockerfile": dockerfile}, lambda line: None)
     for tag in (recipe.key, "latest"):
-        await asyncio.to_thread(client.api.tag, finished, repository(recipe.name), tag)
+        await engine.call("tag", finished, repository(recipe.name), tag)
 
 
-async def _build_from(client: docker.DockerClient, files: dict[str, str], progress: Progress) -> str:
+async def _build_from(engine: Engine, files: dict[str, str], progress: Progress) -> str:
     """Run `docker build` over a few files, and return the id of the image; no tag is given."""
     loop = asyncio.get_running_loop()
 
     def tell(line: str) -> None:
         loop.call_soon_threadsafe(progress, line)
 
-    def build() -> str:
-        answer = client.api.build(
-            fileobj=_context(files),
-            custom_context=True,
-            rm=True,
-            forcerm=True,
-            nocache=True,
-            network_mode="host",  # only apt in a recipe of ours runs here; the engine may have no bridge
-            decode=True,
-        )
-        return _built_id(answer, tell)
-
-    return await asyncio.to_thread(build)
+    answer = await engine.call(
+        "build",
+        fileobj=_context(files),
+        custom_context=True,
+        rm=True,
+        forcerm=True,
+        nocache=True,
+        network_mode="host",  # only apt in a recipe of ours runs here; the engine may have no bridge
+        decode=True,
+    )
+    try:
+        return await asyncio.to_thread(_built_id, answer, tell)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(f"the engine went away during a build: {error}", next_step="assay doctor") from error
 
 
 def _built_id(answer: Iterator[dict[str, Any]], tell: Progress) -> str:
@@ -162,11 +157,11 @@ def _context(files: dict[str, str]) -> io.BytesIO:
     return buffer
 
 
-def _import(client: docker.DockerClient, recipe: Recipe, archive: Path) -> str:
+async def _import(engine: Engine, recipe: Recipe, archive: Path) -> str:
     """`docker import` a root file system and return the image's id."""
     changes = [f"LABEL {NAME_LABEL}={recipe.name}", f"LABEL {STATE_LABEL}={BUILDING}"]
-    answer = client.api.import_image_from_file(str(archive), changes=changes)
-    for event in map(json.loads, filter(str.strip, answer.splitlines())):
+    answer = await engine.call("import_image_from_file", str(archive), changes=changes)
+    for event in map(json.loads, filter(str.strip, str(answer).splitlines())):
         if "error" in event:
             raise _failure(str(event["error"]))
         if str(event.get("status", "")).startswith("sha256:"):
@@ -174,29 +169,23 @@ def _import(client: docker.DockerClient, recipe: Recipe, archive: Path) -> str:
     raise InfrastructureError(f"docker import of {archive} ended without an image", next_step="assay doctor")
 
 
-async def _probe(client: docker.DockerClient, image: str) -> tuple[str, ...]:
+async def _probe(engine: Engine, image: str) -> tuple[str, ...]:
     """Use each tool in a container with no network, and return the packages as `name=version`, sorted."""
-
-    def probe() -> bytes:
-        command = ["/bin/sh", "-c", script("probe.sh")]
-        return bytes(client.containers.run(image, command, network_mode="none", remove=True, stderr=True))
-
+    options = await engine.call("create_host_config", network_mode="none")
+    command = ["/bin/sh", "-c", script("probe.sh")]
+    container = (await engine.call("create_container", image, command, host_config=options))["Id"]
     try:
-        said = (await asyncio.to_thread(probe)).decode()
-    except ContainerError as error:
+        await engine.call("start", container)
+        code = (await engine.call("wait", container))["StatusCode"]
+        said = (await engine.call("logs", container, stdout=True, stderr=True)).decode(errors="backslashreplace")
+    finally:
+        await engine.call("remove_container", container, force=True, ignore=(404, 409))
+    if code != 0:
         raise InfrastructureError(
-            f"the new image lacks a tool that sandboxes need:\n{_text(error.stderr)}",
+            f"the new image lacks a tool that sandboxes need:\n{said}",
             next_step="look at `[images.NAME] base`: it must be a Debian image",
-        ) from error
+        )
     return tuple(sorted(line for line in said.splitlines() if "=" in line))
-
-
-def _text(said: bytes | str | None) -> str:
-    return said.decode(errors="backslashreplace") if isinstance(said, bytes) else said or ""
-
-
-def _named(error: APIError) -> AssayError:
-    return _failure(str(error.explanation or error))
 
 
 def _failure(said: str) -> AssayError:

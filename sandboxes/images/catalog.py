@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
-import docker
-from docker.errors import APIError, ImageNotFound
-
+from assay.errors import ImageMissing
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.places import BuildPlaces, Progress
 from assay.sandboxes.images.recipes import Recipe, repository
 
@@ -19,6 +17,7 @@ BASE_LABEL: Final = "dev.assay.base-digest"
 STATE_LABEL: Final = "dev.assay.state"
 BUILDING: Final = "building"
 READY: Final = "ready"
+_IN_USE: Final = 409
 
 
 def image_labels(recipe: Recipe, *, base_digest: str | None, packages: tuple[str, ...]) -> dict[str, str]:
@@ -48,30 +47,31 @@ def image_from(attributes: dict[str, Any]) -> Image:
     )
 
 
-async def find_image(client: docker.DockerClient, recipe: Recipe) -> Image | None:
+async def find_image(engine: Engine, recipe: Recipe) -> Image | None:
     """Return the image that this very recipe made, or None where there is none or only a half-finished one."""
     try:
-        found = await asyncio.to_thread(client.images.get, recipe.tag)
-    except ImageNotFound:
+        found = await engine.call("inspect_image", recipe.tag)
+    except ImageMissing:
         return None
-    if found.labels.get(STATE_LABEL) != READY or found.labels.get(RECIPE_LABEL) != recipe.key:
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    if labels.get(STATE_LABEL) != READY or labels.get(RECIPE_LABEL) != recipe.key:
         return None
-    return image_from(found.attrs)
+    return image_from(found)
 
 
-async def list_images(client: docker.DockerClient) -> tuple[Image, ...]:
+async def list_images(engine: Engine) -> tuple[Image, ...]:
     """Return the finished sandbox images that the engine holds, newest first.
 
     An image that somebody built upon one of them has its labels and another name, and is not listed.
     """
-    found = await asyncio.to_thread(client.api.images, filters={"label": f"{STATE_LABEL}={READY}"})
+    found = await engine.call("images", filters={"label": f"{STATE_LABEL}={READY}"})
     own = (attributes for attributes in found if _own_name(attributes["Labels"]) in (attributes["RepoTags"] or ()))
     newest_first = sorted(own, key=lambda attributes: int(attributes["Created"]), reverse=True)
     return tuple(image_from(attributes) for attributes in newest_first)
 
 
 async def prune_images(
-    client: docker.DockerClient,
+    engine: Engine,
     recipes: tuple[Recipe, ...],
     places: BuildPlaces,
     *,
@@ -85,14 +85,14 @@ async def prune_images(
     wanted = {(recipe.name, recipe.key) for recipe in recipes}
     removed = []
     async with places.one_builder(progress):
-        for attributes in await asyncio.to_thread(client.api.images, filters={"label": NAME_LABEL}):
+        for attributes in await engine.call("images", filters={"label": NAME_LABEL}):
             labels = attributes.get("Labels") or {}
             if labels.get(STATE_LABEL) == READY and (labels[NAME_LABEL], labels.get(RECIPE_LABEL)) in wanted:
                 continue
             names = [name for name in attributes.get("RepoTags") or () if name != "<none>:<none>"]
             if not all(name.startswith(repository("")) for name in names):
                 continue
-            if await _remove(client, names or [attributes["Id"]]):
+            if await _remove(engine, names or [attributes["Id"]]):
                 removed.append(attributes["Id"])
                 progress(f"removed {names[0] if names else attributes['Id']}")
     return tuple(removed)
@@ -102,15 +102,13 @@ def _own_name(labels: dict[str, str]) -> str:
     return f"{repository(labels[NAME_LABEL])}:{labels.get(RECIPE_LABEL)}"
 
 
-async def _remove(client: docker.DockerClient, names: list[str]) -> bool:
+async def _remove(engine: Engine, names: list[str]) -> bool:
     """Remove an image by all its names; False where something still needs it."""
     for name in names:
         try:
-            await asyncio.to_thread(client.api.remove_image, name)
-        except ImageNotFound:
+            removed = await engine.call("remove_image", name, ignore=(_IN_USE,))
+        except ImageMissing:
             continue
-        except APIError as error:
-            if error.status_code != 409:
-                raise
+        if removed is None:
             return False
     return True

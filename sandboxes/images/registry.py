@@ -9,16 +9,17 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import docker
-import requests
-from docker.errors import APIError, ImageNotFound
 from pydantic import ValidationError
 
-from assay.errors import ImageMissing, StoreCorrupt
+from assay.errors import EngineUnavailable, ImageMissing, InfrastructureError, StoreCorrupt
 from assay.records.base import Record
+from assay.sandboxes.engine import Engine
 
 SECONDS = 15
 """How long a registry may take to name a digest before it counts as out of reach."""
+
+_NO_ANSWER = (429, *range(500, 600))
+"""What the engine answers when it reached no registry, or one that has no time for it."""
 
 
 class ImageLock(Record):
@@ -61,7 +62,7 @@ def split_reference(reference: str) -> tuple[str, str | None, str | None]:
     return head + slash + last, tag or None, digest or None
 
 
-async def pin_base(client: docker.DockerClient, reference: str, lock_file: Path, *, renew: bool) -> str | None:
+async def pin_base(engine: Engine, reference: str, lock_file: Path, *, renew: bool) -> str | None:
     """Return the digest that a base image stands for, from the lock file or else from its registry.
 
     A digest that the registry names is written to the lock file before it is used. One that stands
@@ -76,13 +77,13 @@ async def pin_base(client: docker.DockerClient, reference: str, lock_file: Path,
     lock = read_lock(lock_file)
     if reference in lock.digests and not renew:
         return lock.digests[reference]
-    digest = await _ask_registry(client, reference)
+    digest = await _ask_registry(engine, reference)
     if digest is not None:
         write_lock(lock_file, ImageLock(digests={**lock.digests, reference: digest}))
     return digest
 
 
-async def fetch_base(client: docker.DockerClient, reference: str, digest: str) -> str | None:
+async def fetch_base(engine: Engine, reference: str, digest: str) -> str | None:
     """Bring a pinned base image into the engine and return its name by digest, or None where no registry answers.
 
     Raises:
@@ -90,26 +91,37 @@ async def fetch_base(client: docker.DockerClient, reference: str, digest: str) -
     """
     name = split_reference(reference)[0]
     pinned = f"{name}@{digest}"
-    try:
-        await asyncio.to_thread(client.images.get, pinned)
-    except ImageNotFound:
-        if await _ask_registry(client, pinned) is None:
-            return None
-        await asyncio.to_thread(client.images.pull, name, digest)
+    if await _holds(engine, pinned):
+        return pinned
+    if await _ask_registry(engine, pinned) is None:
+        return None
+    said = await engine.call("pull", name, tag=digest)
+    if not await _holds(engine, pinned):
+        last = "".join(str(said).strip().splitlines()[-1:])
+        raise InfrastructureError(f"{pinned} could not be pulled: {last}", next_step=f"docker pull {pinned}")
     return pinned
 
 
-async def _ask_registry(client: docker.DockerClient, reference: str) -> str | None:
+async def _holds(engine: Engine, reference: str) -> bool:
+    try:
+        await engine.call("inspect_image", reference)
+    except ImageMissing:
+        return False
+    return True
+
+
+async def _ask_registry(engine: Engine, reference: str) -> str | None:
     """Return the digest that the registry names for a reference, or None where no registry answers in time."""
     try:
         async with asyncio.timeout(SECONDS):
-            return str((await asyncio.to_thread(client.images.get_registry_data, reference)).id)
-    except (TimeoutError, requests.exceptions.Timeout):
+            answer = await engine.call("inspect_distribution", reference, ignore=_NO_ANSWER)
+    except TimeoutError:
         return None
-    except APIError as error:
-        if error.status_code is None or error.status_code >= 500:
-            return None
+    except EngineUnavailable:
+        raise
+    except InfrastructureError as error:
         raise ImageMissing(
-            f"the registry does not hold the base image {reference}: {error.explanation or error}",
+            f"the registry does not serve the base image {reference}: {error.message}",
             next_step="check `[images.NAME] base`, or resolve its tag anew: assay sandbox build --force",
         ) from error
+    return None if answer is None else str(answer["Descriptor"]["digest"])

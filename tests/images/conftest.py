@@ -17,6 +17,7 @@ import docker
 import pytest
 
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Recipe, build_image, load_recipe
 from assay.sandboxes.images.debian import find_mirror, root_archive
 
@@ -27,6 +28,14 @@ def client() -> Iterator[docker.DockerClient]:
     client = docker.from_env()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine, as assay speaks to it."""
+    engine = Engine()
+    yield engine
+    asyncio.run(engine.close())
 
 
 @pytest.fixture(scope="session")
@@ -43,18 +52,17 @@ def places(tmp_path: Path) -> BuildPlaces:
 
 
 @pytest.fixture(scope="session")
-def python_image(client: docker.DockerClient, user_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def python_image(engine: Engine, user_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The image `python`, as set-up built it."""
     lock = tmp_path_factory.mktemp("lock") / "images.lock.json"
     places = BuildPlaces(cache=user_cache / "images", lock=lock)
-    return asyncio.run(build_image(client, load_recipe("python"), places))
+    return asyncio.run(build_image(engine, load_recipe("python"), places))
 
 
 @pytest.fixture(scope="session")
-def minimal_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root file system with no package beyond the minimal ones, bootstrapped for real."""
-    work = tmp_path_factory.mktemp("minimal")
-    places = BuildPlaces(cache=work / "cache", lock=work / "images.lock.json")
+def minimal_archive(user_cache: Path) -> Path:
+    """A root file system with no package beyond the minimal ones, bootstrapped for real once for this machine."""
+    places = BuildPlaces(cache=user_cache / "images", lock=user_cache / "no.lock.json")
 
     async def bootstrap() -> Path:
         async with places.one_builder(print):

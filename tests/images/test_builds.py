@@ -15,9 +15,11 @@ from typing import cast
 
 import docker
 import pytest
+from docker.api.client import APIClient
 
 from assay.errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import (
     BuildPlaces,
     Recipe,
@@ -67,30 +69,30 @@ def exported(client: docker.DockerClient, python_image: Image, tmp_path: Path) -
 
 @pytest.mark.docker
 async def test_without_a_registry_the_root_file_system_is_imported(
-    client: docker.DockerClient, exported: Path, places: BuildPlaces
+    engine: Engine, exported: Path, places: BuildPlaces
 ) -> None:
     """The image comes out like the other way's, says that it has no base, and is pruned when no recipe makes it."""
     recipe = own_recipe("import")
     cached(places, recipe, exported)
     said: list[str] = []
-    built = await build_image(client, recipe, places, progress=said.append)
+    built = await build_image(engine, recipe, places, progress=said.append)
     try:
         assert built.digest is None
         assert any("python3-pytest" in package for package in built.packages)
         assert not places.lock.exists()
         assert any("no registry answers" in line for line in said)
-        assert await find_image(client, recipe) == built
-        assert built in await list_images(client)
+        assert await find_image(engine, recipe) == built
+        assert built in await list_images(engine)
     finally:
-        removed = await prune_images(client, (load_recipe("python"),), places)
+        removed = await prune_images(engine, (load_recipe("python"),), places)
     assert built.id in removed
-    assert await find_image(client, recipe) is None
-    assert await find_image(client, load_recipe("python")) is not None
+    assert await find_image(engine, recipe) is None
+    assert await find_image(engine, load_recipe("python")) is not None
 
 
 @pytest.mark.docker
 async def test_a_half_built_image_does_not_count(
-    client: docker.DockerClient, python_image: Image, places: BuildPlaces
+    client: docker.DockerClient, engine: Engine, python_image: Image, places: BuildPlaces
 ) -> None:
     """What a killed build left in the engine is not found, not listed, and removed by a prune."""
     recipe = own_recipe("half")
@@ -98,14 +100,14 @@ async def test_a_half_built_image_does_not_count(
     labels = f"LABEL dev.assay.image={recipe.name} dev.assay.recipe={recipe.key} dev.assay.state=building"
     half = container.commit(repository=repository(recipe.name), tag=recipe.key, changes=labels)
     container.remove()
-    assert await find_image(client, recipe) is None
-    assert half.id not in {image.id for image in await list_images(client)}
-    assert half.id in await prune_images(client, (load_recipe("python"), recipe), places)
+    assert await find_image(engine, recipe) is None
+    assert half.id not in {image.id for image in await list_images(engine)}
+    assert half.id in await prune_images(engine, (load_recipe("python"), recipe), places)
 
 
 @pytest.mark.docker
 async def test_an_image_in_use_survives_a_prune(
-    client: docker.DockerClient, python_image: Image, places: BuildPlaces
+    client: docker.DockerClient, engine: Engine, python_image: Image, places: BuildPlaces
 ) -> None:
     """A container keeps its image, whatever the recipes say."""
     recipe = own_recipe("used")
@@ -115,29 +117,29 @@ async def test_an_image_in_use_survives_a_prune(
     container.remove()
     holder = client.containers.create(used, ["true"])
     try:
-        assert used.id not in await prune_images(client, (load_recipe("python"),), places)
-        assert await find_image(client, recipe) is not None
+        assert used.id not in await prune_images(engine, (load_recipe("python"),), places)
+        assert await find_image(engine, recipe) is not None
     finally:
         holder.remove()
-    assert used.id in await prune_images(client, (load_recipe("python"),), places)
+    assert used.id in await prune_images(engine, (load_recipe("python"),), places)
 
 
 @pytest.mark.docker
 async def test_a_root_file_system_without_the_tools_becomes_no_image(
-    client: docker.DockerClient, minimal_archive: Path, places: BuildPlaces
+    engine: Engine, minimal_archive: Path, places: BuildPlaces
 ) -> None:
     """The tools are used before the image gets its name; a failure quotes what they said."""
     recipe = own_recipe("toolless")
     cached(places, recipe, minimal_archive)
     with pytest.raises(InfrastructureError, match="python3"):
-        await build_image(client, recipe, places)
-    assert await find_image(client, recipe) is None
-    assert await prune_images(client, (load_recipe("python"),), places)
+        await build_image(engine, recipe, places)
+    assert await find_image(engine, recipe) is None
+    assert await prune_images(engine, (load_recipe("python"),), places)
 
 
 @pytest.mark.docker
 def test_an_archive_tells_nothing_of_its_build(minimal_archive: Path) -> None:
-    """Two builds give the same bytes: nothing in the archive is younger than the packages, or has a name of this machine in it."""
+    """Two builds give the same bytes: nothing in it is younger than the packages, or named after this machine."""
     with tarfile.open(minimal_archive) as archive:
         members = archive.getmembers()
     names = [member.name for member in members]
@@ -197,12 +199,13 @@ async def test_what_a_killed_build_left_is_removed_by_the_next(places: BuildPlac
 
 
 BUILD_AND_SAY = """
-import asyncio, docker, sys
+import asyncio, sys
 from pathlib import Path
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Recipe, build_image
 places = BuildPlaces(cache=Path(sys.argv[1]), lock=Path(sys.argv[1]) / "images.lock.json")
 recipe = Recipe(name="test-killed", base="127.0.0.1:1/nobody:answers")
-asyncio.run(build_image(docker.from_env(), recipe, places, progress=lambda line: print(line, flush=True)))
+asyncio.run(build_image(Engine(), recipe, places, progress=lambda line: print(line, flush=True)))
 """
 
 
@@ -227,7 +230,7 @@ def kill_with_everything_below(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.docker
-def test_a_killed_build_leaves_nothing_that_counts(client: docker.DockerClient, tmp_path: Path) -> None:
+def test_a_killed_build_leaves_nothing_that_counts(engine: Engine, tmp_path: Path) -> None:
     """SIGKILL in the middle of debootstrap: its processes end, and neither archive nor image is there."""
     cache = tmp_path / "cache"
     command = [sys.executable, "-c", BUILD_AND_SAY, str(cache)]
@@ -237,7 +240,7 @@ def test_a_killed_build_leaves_nothing_that_counts(client: docker.DockerClient, 
         kill_with_everything_below(builder)
     assert list(cache.glob("building-*"))
     assert not list(cache.glob("*.tar.gz*"))
-    assert asyncio.run(find_image(client, Recipe(name="test-killed", base=DEAD))) is None
+    assert asyncio.run(find_image(engine, Recipe(name="test-killed", base=DEAD))) is None
 
 
 MOUNT_AND_WAIT = """
@@ -275,13 +278,13 @@ def full_cache(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.docker
 @pytest.mark.parametrize("needed", [debian.NEEDED_BYTES, 0])
 async def test_a_full_disk_is_named(
-    client: docker.DockerClient, full_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: int
+    engine: Engine, full_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: int
 ) -> None:
     """Seen before the work begins; and where it fills up in the middle, debootstrap's log says so."""
     monkeypatch.setattr(debian, "NEEDED_BYTES", needed)
     places = BuildPlaces(cache=full_cache, lock=tmp_path / "images.lock.json")
     with pytest.raises(DiskFull, match=str(full_cache)):
-        await build_image(client, own_recipe("full"), places)
+        await build_image(engine, own_recipe("full"), places)
 
 
 def test_an_engine_without_room_is_named() -> None:
@@ -317,6 +320,7 @@ async def test_a_failing_command_quotes_its_last_lines() -> None:
 
 async def test_no_engine_is_named(places: BuildPlaces) -> None:
     """An engine that is not there, or goes away, is an error of its own."""
-    gone = docker.DockerClient(base_url="tcp://127.0.0.1:1", version="1.41")
+    gone = Engine(lambda: APIClient(base_url="tcp://127.0.0.1:1"))
     with pytest.raises(EngineUnavailable, match="engine"):
         await build_image(gone, load_recipe("python"), places)
+    await gone.close()

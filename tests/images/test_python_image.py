@@ -6,6 +6,7 @@ import docker
 import pytest
 
 from assay.records.sandboxes import Image
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, build_image, find_image, image_from, list_images, load_recipe
 
 pytestmark = pytest.mark.docker
@@ -67,26 +68,26 @@ def test_what_a_sandbox_has_no_use_for_is_gone(client: docker.DockerClient, pyth
 
 
 async def test_an_image_that_is_there_is_not_built_again(
-    client: docker.DockerClient, python_image: Image, places: BuildPlaces
+    engine: Engine, python_image: Image, places: BuildPlaces
 ) -> None:
     """The second time takes no step at all, and gives the same image."""
     said: list[str] = []
-    assert await build_image(client, load_recipe("python"), places, progress=said.append) == python_image
+    assert await build_image(engine, load_recipe("python"), places, progress=said.append) == python_image
     assert said == []
 
 
-async def test_its_record_says_what_it_is(client: docker.DockerClient, python_image: Image) -> None:
+async def test_its_record_says_what_it_is(client: docker.DockerClient, engine: Engine, python_image: Image) -> None:
     """Name, id and every package with its version come back from the labels."""
     assert python_image.name == "python"
     assert python_image.id.startswith("sha256:")
     assert {package.split()[0] for package in python_image.packages} >= {"git", "python3", "python3-pytest", "libc6"}
     assert all(len(package.split()) == 2 for package in python_image.packages)
-    assert python_image in await list_images(client)
+    assert python_image in await list_images(engine)
     latest = client.images.get("assay-sandbox/python:latest")
     assert image_from(latest.attrs) == python_image
 
 
-async def test_an_image_of_another_recipe_does_not_count(client: docker.DockerClient, python_image: Image) -> None:
+async def test_an_image_of_another_recipe_does_not_count(engine: Engine, python_image: Image) -> None:
     """The key decides, and not the name."""
-    assert await find_image(client, load_recipe("python")) == python_image
-    assert await find_image(client, load_recipe("python", base="debian:other")) is None
+    assert await find_image(engine, load_recipe("python")) == python_image
+    assert await find_image(engine, load_recipe("python", base="debian:other")) is None
