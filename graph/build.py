@@ -1,6 +1,6 @@
 """The map of the whole.
 
-    intake → plan → ⏸ask_plan → (unit …) → integrate → assay → ⏸ask_delivery → deliver → finish
+    intake → plan → ⏸ask_plan → schedule → (unit …) → schedule → integrate → assay → ⏸ask_delivery → deliver → finish
 
 and each unit's own way, in parallel with its siblings:
 
@@ -39,20 +39,20 @@ def build_graph(services: Services, checkpointer: Checkpointer = None) -> Graph:
     """
     graph = StateGraph(RunState)
     _add(graph, services, intake=planning.intake, plan=planning.plan, ask_role=planning.ask_role)
-    _add(graph, services, ask_plan=planning.ask_plan)
+    _add(graph, services, ask_plan=planning.ask_plan, schedule=planning.schedule)
     graph.add_node("unit", build_unit_graph(services))
     _add(graph, services, integrate=integration.integrate, assay=integration.assay, ask_whole=integration.ask_whole)
     _add(graph, services, ask_delivery=integration.ask_delivery, deliver=integration.deliver, finish=finish)
 
-    out = ["unit", "integrate", "finish"]
     graph.add_edge(START, "intake")
     graph.add_edge("intake", "plan")
     graph.add_conditional_edges("plan", routes.after_plan, ["plan", "ask_role", "ask_plan", "finish"])
     graph.add_edge("ask_role", "plan")
-    graph.add_conditional_edges("ask_plan", routes.after_ask_plan, ["plan", *out])
-    graph.add_conditional_edges("unit", routes.after_units, out)
-    graph.add_conditional_edges("integrate", routes.after_integrate, ["assay", *out])
-    graph.add_conditional_edges("assay", routes.after_assay, ["ask_whole", "ask_delivery", *out])
+    graph.add_conditional_edges("ask_plan", routes.after_ask_plan, ["plan", "schedule", "finish"])
+    graph.add_conditional_edges("schedule", routes.after_schedule, ["unit", "integrate", "finish"])
+    graph.add_edge("unit", "schedule")
+    graph.add_conditional_edges("integrate", routes.after_integrate, ["assay", "schedule"])
+    graph.add_conditional_edges("assay", routes.after_assay, ["ask_whole", "ask_delivery", "schedule"])
     graph.add_conditional_edges("ask_whole", routes.after_ask_whole, ["ask_delivery", "finish"])
     graph.add_conditional_edges("ask_delivery", routes.after_ask_delivery, ["deliver", "finish"])
     graph.add_conditional_edges("deliver", routes.after_deliver, ["integrate", "finish"])

@@ -79,10 +79,10 @@ async def _begin_again(services: Services, state: UnitRun) -> Update:
 
 async def _wait_for(services: Services, state: UnitRun, plan: Plan, unit: Unit) -> list[UnitState] | None:
     """Return everything that a unit builds on, in order, once it is done; None when that needs a person first."""
-    needed = _everything_below(plan, unit)
+    needed = everything_below(plan, unit)
     async with services.settled:
         while True:
-            known = {**state.units, **await _newest(services, state.run)}
+            known = {**state.siblings, **await _newest(services, state.run)}
             if all(n in known and known[n].status is UnitStatus.DONE for n in needed):
                 return [known[n] for n in needed]
             if await _stuck(services, state.run, needed, known):
@@ -111,7 +111,7 @@ async def _newest(services: Services, run: str) -> dict[str, UnitState]:
     return {unit: await services.load(digest, UnitState) for unit, digest in newest.items()}
 
 
-def _everything_below(plan: Plan, unit: Unit) -> list[str]:
+def everything_below(plan: Plan, unit: Unit) -> list[str]:
     """Return the ids of all units that this one builds on, directly or not, in the plan's order."""
     below: set[str] = set()
     open_ids = list(unit.depends_on)

@@ -9,6 +9,7 @@ from assay.evidence.feedback import feedback as feedback_on
 from assay.evidence.protocol import Case, TrustedTests
 from assay.graph import questions
 from assay.graph.checkpoints import ask
+from assay.graph.dependencies import everything_below
 from assay.graph.services import Services
 from assay.graph.state import RunState, UnitState
 from assay.graph.units import trusted_tests
@@ -199,7 +200,7 @@ async def _without(services: Services, state: RunState, plan: Plan, left_out: st
     head = state.base
     for unit in plan.in_order():
         done = state.units[unit.id]
-        if unit.id == left_out or left_out in unit.depends_on or done.head is None:
+        if unit.id == left_out or left_out in everything_below(plan, unit) or done.head is None:
             continue
         merged = await services.git.merge(done.base or state.base, head, done.head)
         if merged.conflicts:

@@ -70,14 +70,14 @@ async def plan(services: Services, state: RunState) -> Update:
 async def ask_plan(services: Services, state: RunState) -> Update:
     """⏸ A person reads the plan: approves, edits, sends it back with a message, or ends the run."""
     assert state.plan
-    if not services.settings.checkpoints.plan:
-        return {}
     current = await services.load(state.plan, Plan)
+    if not services.settings.checkpoints.plan:
+        return _sent_out(current)
     question = questions.about_plan(state.run, state.plan_attempts, services.ticket, current)
     decision = await ask(services, question)
     match decision.type:
         case DecisionType.APPROVE:
-            return {}
+            return _sent_out(current)
         case DecisionType.REJECT:
             return {"status": RunStatus.REJECTED, "reason": f"{decision.by} rejected the plan: {decision.message}"}
         case DecisionType.RESPOND:
@@ -89,7 +89,15 @@ async def ask_plan(services: Services, state: RunState) -> Update:
                 problems = "; ".join(str(e["msg"]) for e in error.errors()[:5])
                 told = f"{decision.by} edited the plan, and it cannot be carried out: {problems}"
                 return {"plan": None, "feedback": await services.keep_text(told)}
-            return await _take_plan(services, state, edited, decision.by)
+            return {**await _take_plan(services, state, edited, decision.by), **_sent_out(edited)}
+
+
+async def schedule(services: Services, state: RunState) -> Update:
+    """Come together: the edge behind this node is taken once, and sees what every unit handed back.
+
+    (An edge behind `unit` itself would be taken once for each unit, with only that unit's news.)
+    """
+    return {}
 
 
 async def ask_role(services: Services, state: RunState) -> Update:
@@ -107,4 +115,9 @@ async def _take_plan(services: Services, state: RunState, made: Plan, author: st
         f"plan:{author}:{digest}",
         {"plan": digest, "author": author, "units": [unit.id for unit in made.units]},
     )
-    return {"plan": digest, "units": {unit.id: UnitState(id=unit.id) for unit in made.units}}
+    return {"plan": digest}
+
+
+def _sent_out(plan: Plan) -> Update:
+    """Return the units of a plan that a person let through; one that was sent back leaves none behind."""
+    return {"units": {unit.id: UnitState(id=unit.id) for unit in plan.units}}

@@ -19,14 +19,14 @@ def after_plan(state: RunState) -> str:
     return "ask_plan" if state.plan else "plan"
 
 
-def after_ask_plan(state: RunState) -> str | list[Send]:
+def after_ask_plan(state: RunState) -> str:
     """An approved plan sends its units out; a rejected one goes back, or ends the run."""
     if state.status is not RunStatus.RUNNING:
         return "finish"
-    return after_units(state) if state.plan else "plan"
+    return "schedule" if state.plan else "plan"
 
 
-def after_units(state: RunState) -> str | list[Send]:
+def after_schedule(state: RunState) -> str | list[Send]:
     """Send out what can go on; put the whole together when every unit is done."""
     assert state.plan and state.base
     ended = {u.id for u in state.units.values() if u.status not in (*_GOING_ON, UnitStatus.DONE)}
@@ -38,21 +38,21 @@ def after_units(state: RunState) -> str | list[Send]:
     # All at once: a unit that depends on others waits for them inside its own task, so that an
     # open question in one unit holds up only what is built on that unit.
     return [
-        Send("unit", UnitRun(run=state.run, run_base=state.base, plan=state.plan, unit=unit, units=state.units))
+        Send("unit", UnitRun(run=state.run, run_base=state.base, plan=state.plan, unit=unit, siblings=state.units))
         for unit in waiting
     ]
 
 
-def after_integrate(state: RunState) -> str | list[Send]:
+def after_integrate(state: RunState) -> str:
     """An integrated head is examined; a unit that did not merge is done again."""
-    return "assay" if state.head else after_units(state)
+    return "assay" if state.head else "schedule"
 
 
-def after_assay(state: RunState) -> str | list[Send]:
+def after_assay(state: RunState) -> str:
     """A whole that holds goes to a person; one that does not goes back to a unit."""
     if state.question:
         return "ask_whole"
-    return "ask_delivery" if state.head else after_units(state)
+    return "ask_delivery" if state.head else "schedule"
 
 
 def after_ask_whole(state: RunState) -> str:

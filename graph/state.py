@@ -90,8 +90,11 @@ class UnitRun(Record):
     run_base: str
     plan: str
     unit: UnitState
+    siblings: dict[str, UnitState] = {}
+    """All units of the run, as they stood when this one was sent out."""
     units: Annotated[dict[str, UnitState], merge_units] = {}
-    """On the way in: the units that were done before. On the way out: this unit alone."""
+    """What is handed back: this unit alone. (What came in under this name would go back with it, and
+    set the siblings back to where they stood.)"""
 
 
 class UnitOutcome(Record):

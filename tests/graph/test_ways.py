@@ -204,6 +204,33 @@ async def test_a_message_sends_the_plan_back(world: World) -> None:
     assert set(state.units) == {"two"}
 
 
+async def test_an_edited_plan_is_what_is_worked_on(world: World) -> None:
+    """A person's plan is validated, recorded under the person's name, and carried out."""
+    edited = Plan(summary="mine", units=(unit("two"),)).model_dump(mode="json")
+    state = await world.go(edits={"plan:1": {"plan": edited}})
+    assert finished(state, RunStatus.DELIVERED)
+    assert set(state.units) == {"two"}
+    plans = await world.services.ledger.entries(RUN, kinds=(EntryKind.PLAN_MADE,))
+    assert [p.body["author"] for p in plans] == ["planner", "ana"]
+
+
+async def test_an_edited_plan_that_cannot_be_carried_out_goes_back(world: World) -> None:
+    """Cyclic units are refused, the planner is told, and the person is asked about its next plan."""
+    cyclic = {"summary": "x", "units": [unit("a", after=("a",)).model_dump(mode="json")]}
+    state = await world.go(edits={"plan:1": {"plan": cyclic}})
+    assert finished(state, RunStatus.DELIVERED)
+    assert "in a circle" in [t for t in world.cast.seen if t.role == "planner"][1].brief
+
+
+async def test_an_answer_that_does_not_count_is_recorded_and_asked_again(world: World) -> None:
+    """A bare approval, as any client of the thread could send it, moves nothing."""
+    world.forge_first = True
+    assert finished(await world.go(), RunStatus.DELIVERED)
+    refused = await world.services.ledger.entries(RUN, kinds=(EntryKind.DECISION_REFUSED,))
+    assert len(refused) == 1
+    assert [q.kind for q in world.asked] == [CheckpointKind.PLAN, CheckpointKind.PLAN, CheckpointKind.DELIVERY]
+
+
 async def test_units_are_delivered_in_dependency_order(world: World) -> None:
     """A dependent unit starts from what it depends on; the branch has a commit for each, and the whole is assayed."""
     state = await world.go(plan=CHAIN)
@@ -214,6 +241,8 @@ async def test_units_are_delivered_in_dependency_order(world: World) -> None:
     assert world.in_repo("log", "--format=%s", "main..assay/do-it").splitlines() == ["Do two", "Do three", "Do one"]
     assert world.bench.cases[-1].claim.id == "whole.1"
     assert {r.id for r in world.bench.cases[-1].requirements} == {"one-r", "two-r", "three-r"}
+    names = [task.name for task in world.cast.seen]
+    assert len(names) == len(set(names)), "no task is given out twice"
 
 
 async def test_a_question_holds_up_only_what_is_built_on_it(world: World) -> None:

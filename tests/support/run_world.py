@@ -206,6 +206,8 @@ class World:
         self.gates = Gates()
         self.saver = InMemorySaver(serde=record_serializer())
         self.asked: list[Question] = []
+        self.forge_first = False
+        """Whether the first question gets an answer without a credential."""
         roles = {name: RoleSettings(budget=Budget(attempts=3)) for name in ("planner", "tester", "coder", "reviewer")}
         self.services = Services(
             ticket=Ticket(title="Do it", text="please"),
@@ -239,7 +241,8 @@ class World:
         *,
         acts: Mapping[tuple[str, str, int], Act] | None = None,
         plan: Plan | None = None,
-        answers: Mapping[str, tuple[DecisionType, str]] | None = None,
+        answers: Mapping[str, tuple[DecisionType, str] | None] | None = None,
+        edits: Mapping[str, dict[str, Any]] | None = None,
     ) -> RunState:
         """Run the graph to its next stop, answering questions by their id's beginning; others are approved.
 
@@ -259,9 +262,16 @@ class World:
             for stop in result.interrupts:
                 question = Question.model_validate(stop.value["question"])
                 self.asked.append(question)
-                kind, message = self._answer(question, answers or {})
+                if self.forge_first:
+                    self.forge_first = False
+                    resume[stop.id] = {"decisions": [{"type": "approve"}], "digest": question.digest}
+                    continue
+                args = next((args for start, args in (edits or {}).items() if question.id.startswith(start)), None)
+                kind, message = (DecisionType.EDIT, "") if args else self._answer(question, answers or {})
                 if kind is not None:
-                    resume[stop.id] = self.people.answer(question, kind, by="ana", via="test", at=AT, message=message)
+                    resume[stop.id] = self.people.answer(
+                        question, kind, by="ana", via="test", at=AT, message=message, args=args
+                    )
             if not resume:
                 return state
             given = Command(resume=resume)
