@@ -35,7 +35,7 @@ class DockerProvider:
 
     Args:
         engine: where to make containers.
-        lifetime: seconds after which a container counts as left over even if its owner lives.
+        lifetime: seconds after which a sandbox ends by itself, and counts as left over even if its owner lives.
     """
 
     def __init__(self, engine: Engine | None = None, *, lifetime: float = _LIFETIME) -> None:
@@ -110,7 +110,7 @@ class DockerProvider:
         created = await self._engine.call(
             "create_container",
             image,
-            command=supervisor_arguments(profile),
+            command=supervisor_arguments(profile, lifetime=self._lifetime),
             entrypoint=[SUPERVISOR],
             user="0:0",
             hostname="sandbox",

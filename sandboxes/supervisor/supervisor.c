@@ -1,12 +1,12 @@
 /* The first process of a sandbox: it starts commands, moves files, reaps, and passes frames.
  *
- *     supervisor USER KEEPER [PLACE...]
+ *     supervisor USER KEEPER SECONDS [PLACE...]
  *
  * Frames (wire.h) come in on stdin and go out on stdout, which no command can reach: this process is not
  * dumpable, its descriptors are closed on exec, and commands run as another user without capabilities.
  * Every request is served by a helper, a fork of this process; here are only the table of helpers and the
- * passing of frames, so that no request holds up another. It ends when the host closes stdin, and with it,
- * as process 1, everything in the container.
+ * passing of frames, so that no request holds up another. It ends when the host closes stdin or after SECONDS,
+ * and with it, as process 1, everything in the container.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "wire.h"
@@ -59,6 +60,7 @@ struct helper {
 static struct helper helpers[HELPERS];
 static struct house house;
 static int signals;
+static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
 
 static _Noreturn void leave(const char *why)
 {
@@ -358,6 +360,16 @@ static void finish(struct helper *helper)
     helper->used = 0;
 }
 
+/* Milliseconds until the sandbox has lived as long as it may, some hours at most. */
+static int time_left(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    if (now.tv_sec >= end_of_life)
+        leave("its time is over");
+    return end_of_life - now.tv_sec > 10000 ? 10000000 : (int)(end_of_life - now.tv_sec) * 1000;
+}
+
 static void serve(void)
 {
     for (;;) {
@@ -367,7 +379,7 @@ static void serve(void)
             polls[2 + i].fd = helper->used ? helper->socket : -1;
             polls[2 + i].events = (short)(POLLIN | (helper->at < helper->queued ? POLLOUT : 0));
         }
-        if (poll(polls, 2 + HELPERS, -1) < 0 && errno != EINTR)
+        if (poll(polls, 2 + HELPERS, time_left()) < 0 && errno != EINTR)
             leave("cannot wait");
         if (polls[1].revents)
             reap();
@@ -390,11 +402,14 @@ static void serve(void)
 int main(int count, char **arguments)
 {
     unsigned char version[4];
-    if (count < 3)
-        leave("usage: supervisor USER KEEPER [PLACE...]");
+    struct timespec now;
+    if (count < 4)
+        leave("usage: supervisor USER KEEPER SECONDS [PLACE...]");
     house.user = (uid_t)strtoul(arguments[1], NULL, 10);
     house.keeper = (uid_t)strtoul(arguments[2], NULL, 10);
-    house.places = (const char *const *)arguments + 3;
+    house.places = (const char *const *)arguments + 4;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    end_of_life = now.tv_sec + strtol(arguments[3], NULL, 10);
     if (!house.user || !house.keeper || getuid() != 0)
         leave("commands must not be root, and the supervisor must");
     for (int descriptor = 3; descriptor < 1024; descriptor++)
