@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import docker
 import platformdirs
 
-from assay.errors import EngineUnavailable
 from assay.records.sandboxes import Image
-from assay.sandboxes.doctor import Finding, examine, mend_engine
+from assay.sandboxes.doctor import Finding, examine
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
 from assay.store.state import state_root
 
@@ -25,17 +25,21 @@ def places(root: Path | None = None) -> BuildPlaces:
 async def findings(root: Path | None = None) -> tuple[Finding, ...]:
     """Return what assay needs of this machine and how each of it stands."""
     where = places(root)
-    return await examine(recipes=(load_recipe("python"),), directories=(root or state_root(os.environ), where.cache))
+    directories = (root or state_root(os.environ), where.cache)
+    async with _engine() as engine:
+        return await examine(engine, recipes=(load_recipe("python"),), directories=directories)
 
 
 async def build(name: str, *, force: bool, progress: Callable[[str], None], root: Path | None = None) -> Image:
     """Build a sandbox image; raises EngineUnavailable, ConfigurationError, DiskFull and what the build says."""
-    recipe = load_recipe(name)
+    async with _engine() as engine:
+        return await build_image(engine, load_recipe(name), places(root), force=force, progress=progress)
+
+
+@asynccontextmanager
+async def _engine() -> AsyncIterator[Engine]:
+    engine = Engine()
     try:
-        client = docker.from_env()
-    except docker.errors.DockerException as error:
-        raise EngineUnavailable(f"no Docker engine answers: {error}", next_step=mend_engine(error)) from error
-    try:
-        return await build_image(client, recipe, places(root), force=force, progress=progress)
+        yield engine
     finally:
-        client.close()
+        await engine.close()

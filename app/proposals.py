@@ -7,7 +7,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from assay.policies.proposals import READ, propose_settings
+from assay.policies.proposals import RepositoryFacts, propose_settings, wanted_texts
 from assay.records.trees import EXECUTABLE, REGULAR
 from assay.store.git import GitStore
 
@@ -23,10 +23,10 @@ async def propose(repo: Path) -> str:
             commit = await git.adopt(repo, "HEAD", f"refs/assay/init/{secrets.token_hex(4)}")
             tree = await git.tree(commit)
             texts = {}
-            for path, file in tree.items():
-                if Path(path).name in READ and file.mode in (REGULAR, EXECUTABLE):
-                    data = await asyncio.to_thread(git.contents.read, file.oid)
+            for path in wanted_texts(tuple(sorted(tree))):
+                if tree[path].mode in (REGULAR, EXECUTABLE):
+                    data = await asyncio.to_thread(git.contents.read, tree[path].oid)
                     texts[path] = data[:_MOST_BYTES].decode(errors="replace")
-            return propose_settings(sorted(tree), texts)
+            return propose_settings(RepositoryFacts(paths=tuple(sorted(tree)), texts=texts))
         finally:
             await git.close()

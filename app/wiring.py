@@ -34,7 +34,7 @@ from assay.store.clocks import SystemClock
 from assay.store.git import GitStore
 from assay.store.ledger import SqliteLedger
 from assay.store.protocol import Blobs, Clock, Ledger
-from assay.store.redaction import Redactor
+from assay.store.redaction import Redact, Redactor
 from assay.store.state import StateDirectory, state_root
 
 Models = Callable[[str, RoleSettings], BaseChatModel]
@@ -58,6 +58,7 @@ class House:
     checkpointer: BaseCheckpointSaver[str]
     models: Models
     roles: Mapping[str, RoleMaker]
+    redact: Redact
 
     async def services(self, manifest: Manifest, started: Entry) -> Services:
         """Return what the graph of one run works with."""
@@ -80,6 +81,7 @@ class House:
                 state=self.state,
                 models=self.models,
                 clock=self.clock,
+                redact=self.redact,
                 extra_roles=self.roles,
             ),
             prover=self.assayer(settings),
@@ -98,6 +100,7 @@ class House:
             sandboxes=self.sandboxes,
             settings=settings,
             clock=self.clock,
+            cache=self.state.cache / "baselines",
         )
 
 
@@ -128,7 +131,8 @@ async def open_house(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(root or state_root(os.environ))
-        ledger: Ledger = await stack.enter_async_context(SqliteLedger(state.ledger, clock, redact=Redactor(os.environ)))
+        redact = Redactor(os.environ)
+        ledger: Ledger = await stack.enter_async_context(SqliteLedger(state.ledger, clock, redact=redact))
         if wrap_ledger is not None:
             ledger = wrap_ledger(ledger)
         if listener is not None:
@@ -138,6 +142,8 @@ async def open_house(
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)
         stack.push_async_callback(git.close)
+        if checkpointer is None:
+            checkpointer = await stack.enter_async_context(_sqlite_saver(state.checkpoints))
         yield House(
             state=state,
             git=git,
@@ -146,9 +152,10 @@ async def open_house(
             clock=clock,
             people=LocalPeople.at(state.root / "people.key"),
             sandboxes=sandboxes,
-            checkpointer=checkpointer or await stack.enter_async_context(_sqlite_saver(state.checkpoints)),
+            checkpointer=checkpointer,
             models=models or (lambda _role, settings: open_model(settings.model, settings.parameters)),
             roles=roles or {},
+            redact=redact,
         )
 
 

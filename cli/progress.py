@@ -52,6 +52,17 @@ def _verdict(entry: Entry) -> tuple[str, str]:
     return f"verdict: {status}. {entry.body.get('reason', '')}", _STYLES.get(status, "")
 
 
+def _evidence(entry: Entry) -> tuple[str, str]:
+    body = entry.body
+    counts = f"{body.get('passed')} passed, {body.get('not_passed')} not"
+    return f"executed {body.get('purpose')} ({body.get('cell')}): {counts}", "dim"
+
+
+def _doubt(entry: Entry) -> tuple[str, str]:
+    outcome = str(entry.body["outcome"])
+    return f"the doubt was executed: {outcome}. {entry.body.get('reason', '')}", _STYLES.get(outcome, "")
+
+
 def _plan(entry: Entry) -> tuple[str, str]:
     units = entry.body["units"]
     assert isinstance(units, list)
@@ -79,6 +90,11 @@ def _delivered(entry: Entry) -> tuple[str, str]:
     return f"delivered branch {entry.body['branch']} at {_short(entry)}", "bold green"
 
 
+def _tokens(entry: Entry) -> int:
+    given, made = entry.body.get("input_tokens"), entry.body.get("output_tokens")
+    return sum(count for count in (given, made) if isinstance(count, int))
+
+
 def _short(entry: Entry) -> str:
     return str(entry.body["commit"])[:12]
 
@@ -87,13 +103,14 @@ _WORDS: dict[EntryKind, Callable[[Entry], tuple[str, str]]] = {
     EntryKind.RUN_STARTED: lambda e: (f"run {e.run}: {e.body.get('title')}", "bold"),
     EntryKind.RUN_RESUMED: lambda e: (f"run {e.run} goes on", "bold"),
     EntryKind.BASE_ADOPTED: lambda e: (f"base {_short(e)}", ""),
-    EntryKind.MODEL_CALLED: lambda e: (f"model answered ({e.body.get('tokens', '?')} tokens)", "dim"),
+    EntryKind.MODEL_CALLED: lambda e: (f"model answered ({_tokens(e)} tokens)", "dim"),
     EntryKind.TOOL_CALLED: lambda e: (f"{e.body.get('tool')}: {e.body.get('outcome')}", "dim"),
     EntryKind.PLAN_MADE: _plan,
     EntryKind.COMMIT_MADE: lambda e: (f"commit {_short(e)}", ""),
     EntryKind.CLAIM_MADE: lambda e: (f"claims: {e.body['statement']}", "bold"),
-    EntryKind.EVIDENCE_RECORDED: lambda e: (f"executed: {e.body.get('purpose', '')}", "dim"),
+    EntryKind.EVIDENCE_RECORDED: _evidence,
     EntryKind.VERDICT_GIVEN: _verdict,
+    EntryKind.DOUBT_EXAMINED: _doubt,
     EntryKind.STEP_VOIDED: lambda _: ("thrown away: the change touches what the role may not change", "yellow"),
     EntryKind.GATE_JUDGED: lambda e: (f"gate {e.body.get('gate')}: {e.body.get('outcome')}", ""),
     EntryKind.QUESTION_ASKED: _question,

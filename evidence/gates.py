@@ -1,6 +1,8 @@
-"""The policy's gates, each executed at base and head in a fresh sandbox. A gate compares: what was there before is not blamed."""
+"""The policy's gates, executed at base and head in fresh sandboxes: what was there before is not blamed on a change."""
 
 from __future__ import annotations
+
+from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.policies.gates import GateResult, judge_gate
@@ -38,7 +40,7 @@ class CommandGates:
             for side, commit in (("head", head), ("base", base)):
                 results[side] = await self._run(run, unit, name, commit, gate)
         result = judge_gate(name, gate, await self._git.diff(base, head), base=results["base"], head=results["head"])
-        ran = {side: r.model_dump(mode="json", include={"ending", "seconds"}) for side, r in results.items() if r}
+        ran: JsonValue = {side: r.model_dump(mode="json", include={"ending", "seconds"}) for side, r in results.items() if r}
         await self._ledger.append(
             run,
             EntryKind.GATE_JUDGED,

@@ -254,6 +254,14 @@ async def assay_doubts(services: Services, state: UnitRun) -> Update:
     for number, doubt in enumerate(found.doubts, start=1):
         key = f"{unit.id}.{state.unit.review_attempts}.{number}"
         result = await services.prover.examine(case, doubt, key=key)
+        await services.ledger.append(
+            state.run,
+            EntryKind.DOUBT_EXAMINED,
+            f"doubt:{key}",
+            {"doubt": doubt.model_dump(mode="json"), **result.model_dump(mode="json")},
+            unit=unit.id,
+            role="reviewer",
+        )
         if result.outcome == "confirmed":
             command = " ".join(doubt.check.command)
             confirmed.append(f"- {doubt.statement}\n\n  `{command}` showed: {result.reason}\n\n```\n{result.got}\n```")

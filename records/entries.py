@@ -30,6 +30,7 @@ class EntryKind(StrEnum):
     CLAIM_MADE = "claim.made"
     EVIDENCE_RECORDED = "evidence.recorded"
     VERDICT_GIVEN = "verdict.given"
+    DOUBT_EXAMINED = "doubt.examined"
     GATE_JUDGED = "gate.judged"
     QUESTION_ASKED = "question.asked"
     DECISION_MADE = "decision.made"

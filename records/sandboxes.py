@@ -21,7 +21,9 @@ class Limits(Record):
     inodes: Annotated[int, Field(ge=1000)] = 200_000
     """Files and directories in each tmpfs."""
     processes: Annotated[int, Field(ge=8)] = 256
+    """Processes and threads at once."""
     cpus: Annotated[float, Field(gt=0)] = 2.0
+    """Processors' worth of time."""
     output_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
     """Kept of each stream of a command; the rest is counted and digested, then dropped."""
     seconds: Annotated[float, Field(gt=0)] = 300.0
@@ -38,6 +40,7 @@ class SandboxProfile(Record):
     held_out: bool = False
     """Whether there is a second writable tree, `/held_out`, of the size of `/tmp`. Set for a task that needs it."""
     environment: dict[str, str] = {}
+    """Variables of every command in it."""
     limits: Limits = Limits()
     runtime: str | None = None
     """OCI runtime, for instance `runsc`; empty means the engine's default."""
