@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -40,8 +41,6 @@ class Started:
     kind: str
     """`dockerd`, a process of ours, or `systemd`, the unit docker.service."""
     pid: int = 0
-    born: str = ""
-    """Boot and start time of the process, since its number alone may come to name another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +193,11 @@ def start_daemon(engine: Engine, *, bridge: bool) -> None:
             env=environment,
             start_new_session=True,
         )
-    write_note(engine, Started(kind="dockerd", pid=process.pid, born=birth_of(process.pid) or ""))
+    write_note(engine, Started(kind="dockerd", pid=process.pid))
     try:
         wait_for_answer(lambda: process.poll() is None, lambda: last_lines(engine.log))
     except BaseException:
-        stop_process(process.pid, birth_of(process.pid))
+        stop_daemon(engine, process.pid)
         engine.note.unlink(missing_ok=True)
         raise
 
@@ -221,28 +220,39 @@ def wait_for_answer(alive: Callable[[], bool], said: Callable[[], str]) -> None:
 def clean(engine: Engine) -> None:
     """Stop the engine that was started here; say so where there is none."""
     started = read_note(engine)
-    pid = started.pid if started else pid_in(engine.pid_file)
     if started and started.kind == "systemd":
         say("stopping the Docker engine: systemctl stop docker.socket docker")
         subprocess.run(["systemctl", "stop", "docker.socket", "docker"], stdin=subprocess.DEVNULL, check=True)
-    elif pid and is_ours(engine, pid, started):
-        say(f"stopping the Docker engine: dockerd, process {pid}")
-        stop_process(pid, birth_of(pid))
-    else:
+    elif not any(stop_daemon(engine, pid) for pid in {started and started.pid, pid_in(engine.pid_file)} if pid):
         say("no engine that was started here is running; nothing to stop")
     forget_dead(engine)
     engine.note.unlink(missing_ok=True)
 
 
-def is_ours(engine: Engine, pid: int, started: Started | None) -> bool:
-    """Whether a process is the dockerd that was started here: by its birth, and by the pid file that it was given."""
-    born = birth_of(pid)
+def stop_daemon(engine: Engine, pid: int) -> bool:
+    """End a process by SIGTERM, or by SIGKILL where that takes too long, if it is the dockerd that was started here.
+
+    It is known by the pid file that it was given, which is in our own directory: its number alone may
+    have come to name another process. Returns whether it was that one.
+    """
     try:
-        given = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        descriptor = os.pidfd_open(pid)
     except OSError:
         return False
-    same = born is not None and (started is None or born == started.born)
-    return same and f"--pidfile={engine.pid_file}".encode() in given
+    try:
+        given = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if f"--pidfile={engine.pid_file}".encode() not in given:
+            return False
+        say(f"stopping the Docker engine: dockerd, process {pid}")
+        for wanted in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(descriptor, wanted)
+            if select.select([descriptor], [], [], STOP_SECONDS)[0]:
+                break
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it ended while we looked
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def pid_in(path: Path) -> int | None:
@@ -251,31 +261,6 @@ def pid_in(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def stop_process(pid: int, born: str | None) -> None:
-    """End a process by SIGTERM, or by SIGKILL where that took too long, while it is still the same one."""
-    deadline = time.monotonic() + STOP_SECONDS
-    sent = None
-    while born is not None and birth_of(pid) == born:
-        wanted = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
-        if sent != wanted:
-            os.kill(pid, wanted)
-            sent = wanted
-        time.sleep(0.1)
-
-
-def birth_of(pid: int) -> str | None:
-    """Return what tells a living dockerd from any other process of its number, or None; see proc_pid_stat(5)."""
-    try:
-        command, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    fields = rest.split()
-    if not command.endswith("(dockerd") or fields[0] == "Z":
-        return None
-    return f"{boot} {fields[19]}"
 
 
 def forget_dead(engine: Engine) -> None:
