@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from assay.agents.files import FileTools
 from assay.agents.protocol import RoleTask
+from assay.policies.litter import without_litter
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
-from assay.records.trees import EXECUTABLE, Contents, Tree
+from assay.records.trees import EXECUTABLE, REGULAR, Contents, Tree
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox, SandboxProvider
 
 _DISPOSABLE_GIT: Final = (
@@ -57,6 +59,9 @@ class Workspace:
         self._sandbox: Sandbox | None = None
         self._files: dict[str, Tree] = {}
         """By root, what it held when it was last put or taken."""
+        self._base: Tree = {}
+        self._ignored = ""
+        """Text of the base's `.gitignore`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,7 +120,9 @@ class Workspace:
         owner = SandboxOwner(run=self._task.run, role=self._task.role, step=self._task.name)
         sandbox = await self._sandboxes.open(self._profile, owner)
         try:
-            await self._put(sandbox, WORKSPACE, await self._git.tree(self._task.commit))
+            self._base = await self._git.tree(self._task.commit)
+            self._ignored = await self._gitignore()
+            await self._put(sandbox, WORKSPACE, self._base)
             if self._task.may_change:
                 await sandbox.run(_DISPOSABLE_GIT, timeout=120)
             if tree is not None:
@@ -133,12 +140,20 @@ class Workspace:
 
     async def _save_root(self, sandbox: Sandbox, root: str, kind: str) -> str | None:
         taken = await sandbox.take_tree(root=root)
-        if taken.tree == self._files[root]:
+        base = self._base if root == WORKSPACE else {}
+        kept = without_litter(taken.tree, base=base, ignored=self._ignored)
+        if kept == self._files[root]:
             return None
-        tree = await self._git.write_tree(taken.tree, taken.fresh)
+        tree = await self._git.write_tree(kept, taken.fresh)
         await self._git.set_ref(f"refs/assay/runs/{self._task.run}/{kind}/{self._task.name}", tree)
-        self._files[root] = dict(taken.tree)
+        self._files[root] = kept
         return tree
+
+    async def _gitignore(self) -> str:
+        file = self._base.get(".gitignore")
+        if file is None or file.mode not in (REGULAR, EXECUTABLE):
+            return ""
+        return (await asyncio.to_thread(self._git.contents.read, file.oid)).decode(errors="replace")
 
     def _is_executable(self, path: str) -> bool:
         for root, tree in self._files.items():
