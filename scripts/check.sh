@@ -14,7 +14,7 @@ run mypy -p assay
 # mypy refuses a folder without Python of its own, as examples/ is while it holds target repositories only.
 typed=()
 for folder in tests benchmarks examples scripts; do
-    [ -z "$(git ls-files --cached --others --exclude-standard "$folder/*.py" ":!examples/*/repo")" ] || typed+=("$folder")
+    [ -z "$(git ls-files --cached --others --exclude-standard "$folder/*.py" ":!examples/*/repo/*")" ] || typed+=("$folder")
 done
 run mypy "${typed[@]}"
 run lint-imports

@@ -88,8 +88,9 @@ set_up_test_extras() {
     if ! command -v docker-registry >/dev/null && [ ! -x "$ASSAY_CACHE_DIR/registry/usr/bin/docker-registry" ]; then
         say "unpacking Debian's docker-registry into $ASSAY_CACHE_DIR/registry, for the tests"
         local work
+        fetch() { apt-get download -q=2 -o APT::Sandbox::User=root docker-registry; }
         work=$(mktemp -d "$ASSAY_CACHE_DIR/registry.XXXXXX")
-        (cd "$work" && { apt-get download -q=2 docker-registry || { apt-get update -q=2 && apt-get download -q=2 docker-registry; }; } &&
+        (cd "$work" && { fetch || { apt-get update -q=2 && fetch; }; } &&
             dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb) </dev/null >&2 ||
             die 3 "apt-get download docker-registry failed" "run: apt-get update && apt-get download docker-registry"
         rm -rf -- "$ASSAY_CACHE_DIR/registry"
