@@ -28,7 +28,7 @@ def disk_error(path: Path, error: OSError) -> InfrastructureError:
     if error.errno in _FULL:
         return DiskFull(
             f"no space left for {path}",
-            next_step="free some space there, or move the state with ASSAY_STATE; then `assay resume` goes on",
+            next_step="free some space there; `assay resume` then goes on with the run",
         )
     return InfrastructureError(
         f"{path}: {error.strerror or error}", next_step="make the path writable for the user that runs assay"

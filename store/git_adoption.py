@@ -13,8 +13,9 @@ from contextlib import suppress
 
 from assay.errors import InfrastructureError, RepositoryError
 from assay.store.files import write_whole
-from assay.store.git_commands import LENIENT_RULES, GitCommands
+from assay.store.git_commands import GitCommands
 from assay.store.git_objects import ObjectReader
+from assay.store.git_packs import LENIENT_RULES, carry
 from assay.store.git_sources import Source, borrow, incomplete, resolve
 from assay.store.locks import take_lock
 
@@ -60,13 +61,8 @@ def _bring(
     _write_shallow(ours, objects, theirs, objects.missing(commits))
     if wanted:
         try:
-            theirs.pipe(
-                # Deltas that are there are reused; looking for new ones takes longer than everything else.
-                ("pack-objects", "--stdout", "--delta-base-offset", "--window=0", "--compression=1", "-q"),
-                "".join(f"{oid}\n" for oid in wanted).encode(),
-                ours,
-                ("index-pack", "--stdin", f"--strict={LENIENT_RULES},hasDotgit=ignore"),
-            )
+            # Names such as `.GIT` are let in: nothing is checked out here, and the proof looks at paths itself.
+            carry(theirs, wanted, ours, f"{LENIENT_RULES},hasDotgit=ignore")
         except InfrastructureError as error:
             if type(error) is not InfrastructureError:
                 raise

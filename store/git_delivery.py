@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from assay.errors import RepositoryError
-from assay.store.git_commands import LENIENT_RULES, GitCommands
+from assay.store.git_commands import GitCommands
 from assay.store.git_objects import ObjectReader
+from assay.store.git_packs import LENIENT_RULES, carry
 from assay.store.git_sources import Source, borrow, checked_out_branches
 
 _NOTHING: Final = "0" * 40
@@ -42,7 +43,7 @@ def deliver(ours: GitCommands, source: Source, commit: str, branch: str) -> None
         existing = _commit(theirs, ref)
         if existing == commit:
             return
-        _refuse_taken(source, branch, ref, existing)
+        _refuse_taken(theirs, source, branch, existing)
         pack = _send(ours, theirs, source, commit)
         created = theirs.run("update-ref", "--no-deref", ref, commit, _NOTHING, accept=(0, 1, 128))
         if created.code != 0 and _commit(theirs, ref) != commit:
@@ -53,10 +54,12 @@ def deliver(ours: GitCommands, source: Source, commit: str, branch: str) -> None
     _give_to_owner(source, pack, ref)
 
 
-def _refuse_taken(source: Source, branch: str, ref: str, existing: str | None) -> None:
-    if existing is not None:
+def _refuse_taken(theirs: GitCommands, source: Source, branch: str, existing: str | None) -> None:
+    ref = f"refs/heads/{branch}"
+    leads_to = theirs.run("symbolic-ref", "--quiet", ref, accept=(0, 1, 128)).out.decode(errors="replace").strip()
+    if existing is not None or leads_to:
         raise RepositoryError(
-            f"{source.path} has a branch {branch} already, at {existing[:12]}",
+            f"{source.path} has a branch {branch} already, at {leads_to or (existing or '')[:12]}",
             next_step=f"rename it with `git branch -m {branch} OTHER`, or choose another name",
         )
     checked_out = checked_out_branches(source).get(ref)
@@ -86,15 +89,7 @@ def _send(ours: GitCommands, theirs: GitCommands, source: Source, commit: str) -
         ends = "\n".join([commit, *held]).encode()
         listed = ours.run("rev-list", "--objects", "--no-object-names", "--stdin", stdin=ends)
         objects = reader.missing(listed.out.decode().split())
-    if not objects:
-        return None
-    packed = ours.pipe(
-        ("pack-objects", "--stdout", "--delta-base-offset", "-q"),
-        "".join(f"{oid}\n" for oid in objects).encode(),
-        theirs,
-        ("index-pack", "--stdin", f"--strict={LENIENT_RULES}"),
-    )
-    return packed.out.decode().split()[-1]
+    return carry(ours, objects, theirs, LENIENT_RULES) if objects else None
 
 
 def _commit(commands: GitCommands, ref: str) -> str | None:

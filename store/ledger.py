@@ -291,7 +291,7 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         if code.startswith("SQLITE_FULL") or code == "SQLITE_IOERR_WRITE":
             raise DiskFull(
                 f"no space left for {path}",
-                next_step="free some space there, or move the state with ASSAY_STATE; then `assay resume` goes on",
+                next_step="free some space there; `assay resume` then goes on with the run",
             ) from error
         if code in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
             raise StoreCorrupt(f"{path} is not a readable ledger: {error}") from error
