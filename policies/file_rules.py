@@ -65,8 +65,8 @@ class _PathPattern:
             return False
         spec = self._folded if strict else self._exact
         plain = (folded(path) if strict else path).lstrip("/")
-        if plain == "." and self.source not in ("*", "**", "."):
-            return False
+        if plain in (".", ""):  # the workspace itself, or the top of the machine
+            return self.source.strip("/") in ("*", "**", ".")
         return bool(spec.match_file(plain)) or (folder and bool(spec.match_file(plain + "/")))
 
     def reaches(self, path: str) -> bool:
@@ -101,7 +101,7 @@ class FileRules:
             for rule, pattern in self._rules[effect]:
                 if rule.tool in (tool, "*") and pattern.matches(path, strict=effect != "allow", folder=folder):
                     return self._decided(effect, rule, f"{tool} of {path!r}", path)
-            if effect == "deny" and tool in _SEARCHING:
+            if effect == "deny" and tool == "grep":  # which shows what is in every file below its folder
                 for rule, pattern in self._rules[effect]:
                     if rule.tool in (tool, "*") and pattern.reaches(path):
                         reason = f"{tool} in {path!r} may reach what {rule.text!r} denies"

@@ -84,7 +84,8 @@ def _file(reader: Reader, node: Node, depth: int) -> list[Word]:
         if words:
             reader.touches(end, child.start_byte)
         end = child.end_byte
-        if child.type in ("&>", "&>>"):
+        far = child.type == "file_descriptor" and child.end_byte - child.start_byte > 1  # a word to dash
+        if far or child.type in ("&>", "&>>"):
             reader.bashism()
         if child.is_named and child.type != "file_descriptor":
             words.append(reader.word(child, depth))

@@ -11,9 +11,10 @@ from assay.records.sandboxes import SandboxProfile
 
 
 class Budget(Record):
-    """Upper bounds; None is no bound. Counted from the ledger, so that a restart does not reset them."""
+    """Upper bounds; none is no bound. Counted from the ledger, so that a restart does not reset them."""
 
     model_calls: Annotated[int, Field(ge=1)] | None = None
+    """Answers asked of models."""
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Input and output together."""
     money: Annotated[float, Field(gt=0)] | None = None
@@ -21,6 +22,7 @@ class Budget(Record):
     seconds: Annotated[float, Field(gt=0)] | None = None
     """Wall time of work; waiting for a person does not count."""
     commands: Annotated[int, Field(ge=1)] | None = None
+    """Calls of `execute`."""
     attempts: Annotated[int, Field(ge=1)] | None = None
     """How often a role may try the same unit."""
 
@@ -57,6 +59,7 @@ class RoleSettings(Record):
     prompt: str | None = None
     """Path of a Markdown file in the place of the built-in prompt, relative to `assay.toml`."""
     tools: tuple[str, ...] = ("ls", "read_file", "write_file", "edit_file", "glob", "grep", "execute")
+    """What the role may call; each call is then judged by the rules."""
     sandbox: str = "default"
     """Name of a profile under `[sandboxes]`."""
     paths: tuple[str, ...] = ()
@@ -71,6 +74,7 @@ class ProjectSettings(Record):
     root: str = "."
     """Folder of a monorepo in which commands run."""
     runner: Literal["pytest"] = "pytest"
+    """What runs the tests and names them."""
     test_command: tuple[str, ...] = ()
     """Arguments added to the runner's own, for instance `["-m", "not slow"]`."""
     source_roots: tuple[str, ...] = (".", "src")
@@ -81,6 +85,7 @@ class PathSettings(Record):
     """`[paths]`: which files are what, gitignore-style."""
 
     tests: tuple[str, ...] = ("tests/", "test/", "test_*.py", "*_test.py", "conftest.py")
+    """Where the tester may write, and the coder may not; what helps the tests belongs to it."""
     protected: tuple[str, ...] = ()
     """What no role may change, beside the built-in harness and CI files."""
 
@@ -89,7 +94,9 @@ class CheckpointSettings(Record):
     """`[checkpoints]`: where a person is asked although nothing is wrong."""
 
     plan: bool = True
+    """Whether a person sees the plan before work begins."""
     delivery: bool = True
+    """Whether a person sees everything before it is delivered."""
 
 
 class ProofSettings(Record):
@@ -100,6 +107,7 @@ class ProofSettings(Record):
     replicates: Annotated[int, Field(ge=1, le=50)] = 2
     """Fresh sandboxes in which a refutation must reproduce."""
     sandbox: str = "default"
+    """Name of the profile in which checks run."""
     seconds: Annotated[float, Field(gt=0)] = 600.0
     """Time limit of one execution of the suite."""
 
@@ -110,8 +118,11 @@ class GateSettings(Record):
     command: tuple[str, ...] = ()
     """Run at base and head; what fails only at head is the change's."""
     max_files: int | None = None
+    """How many files a change may touch."""
     max_lines: int | None = None
+    """How many lines a change may add and remove together."""
     on_failure: Literal["block", "ask", "warn"] = "ask"
+    """What a failure means: the unit ends, a person may waive it, or it is only shown."""
 
 
 class Settings(Record):

@@ -1,0 +1,134 @@
+"""What makes no sense in settings although every value is of its type."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from typing import Final
+
+from pathspec import GitIgnoreSpec
+
+from assay.errors import ConfigurationError
+from assay.policies.budgets import price_of
+from assay.policies.file_rules import FILE_TOOLS
+from assay.policies.positions import KeyPath
+from assay.policies.rules import COMMAND_TOOL, check_examples
+from assay.policies.rulings import EFFECTS, parse_rule
+from assay.policies.settings import GateSettings, RoleSettings, Settings, ToolRule
+
+TOOLS: Final = frozenset({*FILE_TOOLS, COMMAND_TOOL})
+
+Problem = tuple[KeyPath, str]
+
+
+def inconsistencies(settings: Settings, *, roles: Collection[str], tools: Collection[str]) -> Iterator[Problem]:
+    """Yield where a file's settings contradict each other or can have no effect, and why.
+
+    Args:
+        settings: as the file gives them, without the built-in defaults.
+        roles: the names of all roles that there are.
+        tools: names of tools that a platform adds.
+    """
+    for name, role in settings.agents.items():
+        if name not in roles:
+            yield ("agents", name), f"unknown role {name!r}; {_hint(name, roles)}"
+        yield from _role(settings, name, role, {*TOOLS, *tools})
+    yield from _sandbox(settings, ("proof", "sandbox"), settings.proof.sandbox)
+    for name, gate in settings.gates.items():
+        yield from _gate(name, gate)
+    yield from _patterns(("paths", "tests"), settings.paths.tests)
+    yield from _patterns(("paths", "protected"), settings.paths.protected)
+    if not settings.paths.tests:
+        yield ("paths", "tests"), "without test paths nothing is a test, and nothing can be proven"
+    yield from _folder(("project", "root"), settings.project.root)
+    for number, root in enumerate(settings.project.source_roots):
+        yield from _folder(("project", "source_roots", number), root)
+    yield from _money(settings)
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
+
+
+def _role(settings: Settings, name: str, role: RoleSettings, tools: Collection[str]) -> Iterator[Problem]:
+    place: KeyPath = ("agents", name)
+    yield from _sandbox(settings, (*place, "sandbox"), role.sandbox)
+    yield from _patterns((*place, "paths"), role.paths)
+    if role.model and not all(role.model.partition(":")):
+        yield (*place, "model"), f'{role.model!r} is no model; write provider:model, for instance "openai:gpt-5"'
+    for number, tool in enumerate(role.tools):
+        if tool not in tools:
+            yield (*place, "tools", number), f"unknown tool {tool!r}; {_hint(tool, tools)}"
+    wrong = set()
+    for effect in EFFECTS:
+        for number, rule in enumerate(getattr(role.rules, effect)):
+            for problem in _rule(rule.rule if isinstance(rule, ToolRule) else rule, tools):
+                wrong.add((effect, number))
+                yield (*place, "rules", effect, number), problem
+    if not wrong:
+        for effect, number, problem in check_examples(role.rules):
+            yield (*place, "rules", effect, number), problem
+
+
+def _rule(text: str, tools: Collection[str]) -> Iterator[str]:
+    try:
+        rule = parse_rule(text, "deny", 0)
+    except ConfigurationError as error:
+        yield f"{error.message}; {error.next_step}"
+        return
+    if rule.tool != "*" and rule.tool not in tools:
+        yield f"unknown tool {rule.tool!r} in {text!r}; {_hint(rule.tool, tools)}"
+    elif rule.tool in FILE_TOOLS or rule.tool == "*":
+        yield from _pattern(rule.pattern)
+        if rule.pattern.startswith("!"):
+            yield f"{text!r}: a rule takes nothing back; put what is excepted under `deny`"
+
+
+def _sandbox(settings: Settings, place: KeyPath, name: str) -> Iterator[Problem]:
+    known = {"default", *settings.sandboxes}
+    if name not in known:
+        yield place, f"there is no sandbox profile {name!r}; {_hint(name, known)}"
+
+
+def _gate(name: str, gate: GateSettings) -> Iterator[Problem]:
+    if not gate.command and gate.max_files is None and gate.max_lines is None:
+        yield ("gates", name), f"the gate {name!r} has nothing to look at; give command, max_files or max_lines"
+    if gate.command and not gate.command[0].strip():
+        yield ("gates", name, "command"), f"the command of the gate {name!r} has no program"
+    for bound in ("max_files", "max_lines"):
+        if (value := getattr(gate, bound)) is not None and value < 0:
+            yield ("gates", name, bound), f"{bound} must be 0 or more, not {value}"
+
+
+def _patterns(place: KeyPath, patterns: tuple[str, ...]) -> Iterator[Problem]:
+    for number, pattern in enumerate(patterns):
+        for problem in _pattern(pattern):
+            yield (*place, number), problem
+
+
+def _pattern(pattern: str) -> Iterator[str]:
+    """Yield why a gitignore-style pattern is none, or can never match."""
+    try:
+        compiled = GitIgnoreSpec.from_lines([pattern]).patterns
+    except ValueError:
+        compiled = []
+    if not compiled or compiled[0].include is None:
+        yield f"{pattern!r} is no pattern that could match a path"
+    elif ".." in pattern.split("/"):
+        yield f"{pattern!r} matches nothing: paths in a tree hold no `..`"
+
+
+def _folder(place: KeyPath, folder: str) -> Iterator[Problem]:
+    plain = posixpath.normpath(folder)
+    if folder.startswith("/") or plain == ".." or plain.startswith("../"):
+        yield place, f"{folder!r} must be a folder inside the repository, relative to its root"
+
+
+def _money(settings: Settings) -> Iterator[Problem]:
+    """A bound on money needs a price for each model that the file names."""
+    for name, role in settings.agents.items():
+        bounded = settings.budget.money is not None or role.budget.money is not None
+        if bounded and role.model and price_of(role.model, settings.prices) is None:
+            yield ("agents", name, "model"), f"money is limited, and [prices] has no price for {role.model!r}"

@@ -1,0 +1,160 @@
+"""`assay.toml`: from text to settings, with every mistake named by its place. No file is read here."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Collection, Iterator
+from datetime import date, datetime, time
+from difflib import get_close_matches
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from assay.errors import ConfigurationError
+from assay.policies.consistency import inconsistencies
+from assay.policies.defaults import ROLES, default_settings, with_defaults
+from assay.policies.fields import known_keys
+from assay.policies.positions import KeyPath, Place, key_places, nearest_place
+from assay.policies.settings import Settings
+
+__all__ = ["default_settings", "locate", "parse_settings"]
+
+_SHOWN: Final = 10
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+_TOML_NAMES: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+
+
+def parse_settings(text: str, *, name: str, roles: Collection[str] = (), tools: Collection[str] = ()) -> Settings:
+    """Return the settings that a text in TOML gives, the four roles completed with the built-in defaults.
+
+    Args:
+        text: the content of `assay.toml`.
+        name: what to call it in messages: its path, or where it was read.
+        roles: names of roles that a platform adds to the four.
+        tools: names of tools that a platform adds to the seven.
+
+    Raises ConfigurationError with file, line and column of everything that is wrong, up to ten.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            _syntax_error(name, text, str(error)), next_step="mend the file there; https://toml.io says what is allowed"
+        ) from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{name}: lists or tables are nested too deeply to be read") from error
+    places = key_places(text)
+    problems = list(_unusable(document, ()))
+    if problems:
+        raise _error(name, places, problems)
+    try:
+        settings = Settings.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        raise _error(name, places, [_problem(detail) for detail in _relevant(error)]) from error
+    problems = list(inconsistencies(settings, roles={*ROLES, *roles}, tools=tools))
+    if problems:
+        raise _error(name, places, problems)
+    return with_defaults(settings)
+
+
+def locate(text: str, path: KeyPath) -> Place:
+    """Return line and column of a setting in a text that `parse_settings` accepts: `("agents", "coder", …)`."""
+    return nearest_place(key_places(text), path)
+
+
+def _syntax_error(name: str, text: str, message: str) -> str:
+    """Return tomllib's message with the place in front, in the form that editors understand."""
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    if found is None:
+        return f"{name}: not valid TOML: {message}"
+    lines = text.split("\n")
+    line, column = (found[2], found[3]) if found[2] else (len(lines), len(lines[-1]) + 1)
+    return f"{name}:{line}:{column}: not valid TOML: {found[1]}"
+
+
+def _unusable(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what TOML can say and no setting can mean."""
+    if isinstance(value, datetime | date | time):
+        yield path, "a date or time is not used in any setting"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, f"{_key(path)} must be finite, not {value}"
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _unusable(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _unusable(inner, (*path, number))
+
+
+def _relevant(error: ValidationError) -> list[ErrorDetails]:
+    """Drop what a union says of the branches that were not meant: a rule is a text or a table, not both."""
+    details = error.errors(include_url=False)
+    return [
+        detail
+        for detail in details
+        if not (detail["loc"][-1:] == ("str",) and isinstance(detail["input"], dict))
+        and not (detail["loc"][-1:] == ("ToolRule",) and not isinstance(detail["input"], dict))
+    ]
+
+
+def _problem(detail: ErrorDetails) -> tuple[KeyPath, str]:
+    path, kind = detail["loc"], detail["type"]
+    if kind == "extra_forbidden":
+        return path, _unknown(path)
+    if kind == "missing":
+        missing = f"item {path[-1] + 1}" if isinstance(path[-1], int) else repr(path[-1])
+        return path, f"{missing} of {_key(path[:-1])} is missing"
+    context: dict[str, Any] = detail.get("ctx", {})
+    if kind == "literal_error":
+        return path, f"{_key(path)} must be {context['expected']}, not {detail['input']!r}"
+    if kind in _EXPECTED:
+        got = _TOML_NAMES.get(type(detail["input"]), "a table")
+        return path, f"{_key(path)} must be {_EXPECTED[kind]}, not {got}: {_short(detail['input'])}"
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return path, f"{_key(path)} must be {message}, not {_short(detail['input'])}"
+
+
+def _key(path: KeyPath) -> str:
+    written = [step for step in path if step not in ("str", "ToolRule")]
+    return ".".join(str(step) for step in written).replace(".[", "[") or "the file"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _unknown(path: KeyPath) -> str:
+    """Say that a key is unknown, and which one may be meant."""
+    known = known_keys(path[:-1])
+    where = f"in [{_key(path[:-1])}]" if path[:-1] else "at the top"
+    close = get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"unknown key {path[-1]!r} {where}; {hint}"
+
+
+def _error(name: str, places: dict[KeyPath, Place], problems: list[tuple[KeyPath, str]]) -> ConfigurationError:
+    lines = []
+    for path, message in sorted(problems, key=lambda problem: nearest_place(places, problem[0])):
+        line, column = nearest_place(places, path)
+        lines.append(f"{name}:{line}:{column}: {message}")
+    more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return ConfigurationError(
+        "\n".join([*dict.fromkeys(lines[:_SHOWN]), *more]),
+        next_step="mend the file at the place named; docs/settings.md lists every setting",
+    )
