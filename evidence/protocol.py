@@ -31,6 +31,8 @@ class Case(Record):
     requirements: tuple[Requirement, ...] = ()
     """What must hold. Empty: nothing that passed is broken, and the change's own tests hold and can fail."""
     trusted: TrustedTests = TrustedTests()
+    accepted_expectations: tuple[str, ...] = ()
+    """Tests of the base whose changed expectation a person has accepted; a later claim on the same work names them."""
 
 
 class BlankResult(Record):

@@ -29,8 +29,11 @@ from assay.sandboxes.protocol import WORKSPACE
 PLACE: Final = "/tmp/assay-judge"  # noqa: S108 - a path inside the sandbox
 LAUNCHER: Final = f"{PLACE}/pytest_judge.py"
 EMPTY_INI: Final = f"{PLACE}/pytest.ini"
+LAST_OPTION: Final = "--maxfail=0"
+"""After it come test files, and nothing else."""
 
-_INI_FILES: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_PYTEST_ONLY: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+_INI_FILES: Final = (*_PYTEST_ONLY, "pyproject.toml", "tox.ini", "setup.cfg")
 """In the order in which pytest 9 looks for them."""
 
 _MAC_LENGTH: Final = 20
@@ -52,13 +55,18 @@ class Report:
     """What pytest did, as far as it counts."""
 
     outcomes: tuple[TestOutcome, ...]
-    """Of the ids that were collected or expected."""
+    """Of the ids that were collected, and of files that could not be."""
     trouble: str
     """Why the report does not count; empty where it does."""
 
 
 def prepare(
-    project: ProjectSettings, tree: Tree, contents: Contents, *, modules: Sequence[str] = (), select: Iterable[str] | None
+    project: ProjectSettings,
+    tree: Tree,
+    contents: Contents,
+    *,
+    modules: Sequence[str] = (),
+    select: Iterable[str] | None = None,
 ) -> Run:
     """Return what to send into a sandbox in which `tree` lies.
 
@@ -72,10 +80,10 @@ def prepare(
     key = secrets.token_bytes(32)
     root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
     argv = (
-        *("python3", "-I", "-B", "-X", f"pycache_prefix={PLACE}/bytecode", LAUNCHER, root, ":".join(project.source_roots)),
+        *("python3", "-I", "-B", "-X", f"pycache_prefix={PLACE}/bytecode", LAUNCHER, WORKSPACE, _import_path(project)),
         *("-c", find_configuration(project, tree, contents) or EMPTY_INI, f"--rootdir={root}", f"--confcutdir={root}"),
         *("-p", "no:cacheprovider", *project.test_command),
-        *("-q", "--tb=short", "--continue-on-collection-errors", "--maxfail=0", *modules),
+        *("-q", "--tb=short", "--continue-on-collection-errors", LAST_OPTION, *modules),
     )
     task = {"key": key.hex(), "select": None if select is None else sorted(select)}
     sent = {LAUNCHER: launcher_source(), EMPTY_INI: b"[pytest]\n"}
@@ -84,14 +92,17 @@ def prepare(
 
 def environment(project: ProjectSettings) -> dict[str, str]:
     """Return the variables that a run of tests is given. The judge's own interpreter reads none of Python's."""
-    root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
-    roots = (posixpath.normpath(posixpath.join(root, part)) for part in project.source_roots)
     return {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": ":".join(dict.fromkeys(roots)),
+        "PYTHONPATH": _import_path(project),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPYCACHEPREFIX": f"{PLACE}/bytecode",
     }
+
+
+def _import_path(project: ProjectSettings) -> str:
+    root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
+    return ":".join(dict.fromkeys(posixpath.normpath(posixpath.join(root, part)) for part in project.source_roots))
 
 
 def launcher_source() -> bytes:
@@ -110,7 +121,7 @@ def find_configuration(project: ProjectSettings, tree: Tree, contents: Contents)
 
 
 def _configures_pytest(name: str, data: bytes) -> bool:
-    if name.removeprefix(".") in {"pytest.ini", "pytest.toml"}:
+    if name in _PYTEST_ONLY:
         return True
     text = data.decode(errors="replace")
     if name == "pyproject.toml":
@@ -126,18 +137,19 @@ def _configures_pytest(name: str, data: bytes) -> bool:
     return parser.has_section("pytest" if name == "tox.ini" else "tool:pytest")
 
 
-def read_report(result: CommandResult, key: bytes, expected: Sequence[str]) -> Report:
+def read_report(result: CommandResult, key: bytes) -> Report:
     """Return what the report of a run says.
 
     Args:
         result: how the command ended; no process of it is alive any more.
         key: the run's own.
-        expected: ids that had to be reported; one whose file could not be collected is told why.
+
+    A file that could not be collected has an outcome of its own, under its path.
     """
     lines, trouble = _authentic_lines(result.report.data if not result.report.cut else b"", key)
     if result.report.cut:
         trouble = "the report was longer than what is kept"
-    outcomes = _outcomes(lines, expected)
+    outcomes = _outcomes(lines)
     return Report(outcomes=outcomes, trouble=trouble or _disagreement(lines, result, outcomes))
 
 
@@ -156,7 +168,7 @@ def _authentic_lines(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], str
     return lines, ""
 
 
-def _outcomes(lines: Sequence[dict[str, Any]], expected: Sequence[str]) -> tuple[TestOutcome, ...]:
+def _outcomes(lines: Sequence[dict[str, Any]]) -> tuple[TestOutcome, ...]:
     collected = Counter(i for line in lines if line["kind"] == "collected" for i in line["ids"])
     phases: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
@@ -164,12 +176,14 @@ def _outcomes(lines: Sequence[dict[str, Any]], expected: Sequence[str]) -> tuple
             phases.setdefault(line["id"], []).append(line)
     made = {i: _outcome(i, phases.get(i, []), collected[i]) for i in dict.fromkeys([*collected, *phases])}
     for line in lines:
-        if line["kind"] != "uncollected":
-            continue
-        broken = [i for i in expected if i not in made and (i == line["id"] or i.startswith(line["id"] + "::"))]
-        for i in broken or [line["id"] or "(collection)"]:
-            made[i] = TestOutcome(
-                id=i, reports=0, setup="error", failure="import", message=line["message"], raised_in=line["raised_in"]
+        if line["kind"] == "uncollected":
+            made[line["id"]] = TestOutcome(
+                id=line["id"] or "(collection)",
+                reports=0,
+                setup="error",
+                failure="import",
+                message=line["message"],
+                raised_in=line["raised_in"],
             )
     return tuple(made.values())
 

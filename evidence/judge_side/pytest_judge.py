@@ -1,12 +1,13 @@
 """The judge's part inside the sandbox: run pytest there and report what each test did.
 
 This file is written into a fresh sandbox, outside of the workspace, and executed as
-`python3 -I -B -X pycache_prefix=… pytest_judge.py ROOT SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
+`python3 -I -B -X pycache_prefix=… pytest_judge.py TREE SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
 It may use nothing but the standard library and pytest (7.2 to 9).
 
 What it writes on descriptor 3, a line each: `NUMBER MAC JSON`. The MAC is BLAKE2b, keyed with a secret of this one
 run that arrives on standard input and is gone before the first judged line loads: the key then exists only inside a
-hash object, and no line carries it. Numbers run from 0 without gaps, so that nothing can be added, repeated or left out.
+hash object, and no line carries it. Numbers run from 0 without gaps, so that nothing can be added, repeated or left
+out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import sys
 import unittest
 from collections.abc import Callable, Generator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -52,7 +54,7 @@ def open_channel(key: bytes) -> Emit:
     return emit
 
 
-def describe(error: BaseException | None, trace: TracebackType | None, root: str) -> dict[str, str]:
+def describe(error: BaseException | None, trace: TracebackType | None, tree: str) -> dict[str, str]:
     """Return how a phase went by the exception that ended it: state, kind of failure, message, raising file."""
     if error is None:
         return {"state": "passed"}
@@ -61,14 +63,14 @@ def describe(error: BaseException | None, trace: TracebackType | None, root: str
     inside, innermost = "", ""
     while trace is not None:
         innermost = trace.tb_frame.f_code.co_filename
-        if innermost.startswith(root + "/"):
-            inside = innermost[len(root) + 1 :]
+        if innermost.startswith(tree + "/"):
+            inside = innermost[len(tree) + 1 :]
         trace = trace.tb_next
     cause = error if error.__cause__ is None else error.__cause__
     if isinstance(error, (AssertionError, pytest.fail.Exception)):
         kind = "assertion"
     elif isinstance(cause, (ImportError, SyntaxError)) or (
-        isinstance(error, (AttributeError, NameError)) and innermost == f"{root}/{inside}"
+        isinstance(error, (AttributeError, NameError)) and innermost == f"{tree}/{inside}"
     ):
         kind = "import"  # a name that is not there, whether it was imported or looked up on a module or an object
     else:
@@ -89,9 +91,9 @@ def text_of(error: BaseException) -> str:
 class Reporter:
     """A pytest plugin that reports what it saw itself, beside what pytest's own reports say."""
 
-    def __init__(self, emit: Emit, root: str, select: frozenset[str] | None) -> None:
+    def __init__(self, emit: Emit, tree: str, select: frozenset[str] | None) -> None:
         self.emit = emit
-        self.root = root
+        self.tree = tree
         self.select = select
         self.seen: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -115,24 +117,22 @@ class Reporter:
         if report.outcome == "failed":
             seen = {"message": str(report.longrepr)[-MESSAGE_LENGTH:], "raised_in": ""}
             if excinfo is not None:
-                seen |= describe(excinfo.value, excinfo.tb, self.root)
+                seen |= describe(excinfo.value, excinfo.tb, self.tree)
             self.emit(
                 kind="uncollected", id=report.nodeid, message=seen["message"], raised_in=seen.get("raised_in", "")
             )
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, Any, None]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
         """Note how a phase ended before anybody made a report of it."""
         yield
         error = call.excinfo
-        self.seen[item.nodeid, call.when] = describe(error and error.value, error and error.tb, self.root)
+        self.seen[item.nodeid, call.when] = describe(error and error.value, error and error.tb, self.tree)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Report a phase: what pytest says of it, and what was seen."""
-        seen = self.seen.get((report.nodeid, report.when or ""), {"state": "unseen"})
+        seen = self.seen.get((report.nodeid, report.when), {"state": "unseen"})
         self.emit(
             kind="phase",
             id=report.nodeid,
@@ -153,7 +153,7 @@ def main() -> None:
     task = json.loads(sys.stdin.buffer.read())
     emit = open_channel(bytes.fromhex(task.pop("key")))
     leave = os._exit
-    root, source_roots, *arguments = sys.argv[1:]
+    tree, source_roots, *arguments = sys.argv[1:]
     select = None if task["select"] is None else frozenset(task["select"])
     # The image is trusted and the tree is not: plugins are those which are found before the tree is on the path.
     plugins = [entry.load() for entry in importlib.metadata.entry_points(group="pytest11")]
@@ -161,10 +161,9 @@ def main() -> None:
         arguments += ["-n", "0"]
     emit(kind="start", pytest=pytest.__version__, python=sys.version.split()[0])
     sys.argv[:] = ["pytest", *arguments]
-    paths = [os.path.normpath(os.path.join(root, part)) for part in source_roots.split(":")]
-    sys.path[:0] = [path for path in dict.fromkeys(paths) if os.path.isdir(path)]
+    sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
     del task
-    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, root, select)]))
+    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select)]))
     emit(kind="end", status=status)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,261 @@
+"""Executing one thing in a fresh sandbox and recording what it showed: once, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from pydantic import JsonValue
+
+from assay.errors import SandboxLost
+from assay.evidence.commands import read_command
+from assay.evidence.runner_pytest import environment, launcher_source, prepare, read_report
+from assay.policies.settings import ProjectSettings, Settings
+from assay.records.base import canonical_json, digest_of
+from assay.records.checks import Check
+from assay.records.entries import EntryKind
+from assay.records.evidence import Cell, Evidence, TestOutcome
+from assay.records.sandboxes import CommandResult, Image, SandboxOwner, SandboxProfile
+from assay.records.trees import Tree
+from assay.sandboxes.protocol import WORKSPACE, Sandbox, SandboxProvider
+from assay.store.git import GitStore
+from assay.store.protocol import Blobs, Clock, Ledger
+
+_AT_ONCE: Final = 2
+"""Sandboxes that one proof uses at the same time."""
+_STREAM_LIMIT: Final = 16_000_000
+"""Bytes kept of each stream of a run of tests; enough for a report of twenty thousand tests."""
+_OUTPUT_LIMIT: Final = 20_000
+"""Characters of output that evidence keeps."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What is to be executed."""
+
+    purpose: str
+    """For people."""
+    cell: Cell
+    commit: str
+    """Commit whose source is in the tree."""
+    tree: str
+    """Git tree that is laid down."""
+    overlay: str | None = None
+    """Git tree of the trusted tests that are part of it."""
+    replicate: int = 0
+    modules: tuple[str, ...] = ()
+    """Test files; none means the whole suite."""
+    select: tuple[str, ...] | None = None
+    """Ids to run; None runs all."""
+    expected: tuple[str, ...] = ()
+    """Ids that have to be reported, as evidence shows them."""
+    plain: bool = False
+    """Whether the repository's own way of running tests is left out: the canary's."""
+    check: Check | None = None
+    """A command in the place of tests. A check that expects tests is an order for those tests instead."""
+
+
+class Bench:
+    """Where orders are executed, at most two at a time, each in a sandbox that nobody has used.
+
+    Args:
+        run: run in whose ledger evidence is recorded.
+        image: the sandbox image, as it is now.
+        profile: the sealed profile.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        *,
+        git: GitStore,
+        ledger: Ledger,
+        blobs: Blobs,
+        sandboxes: SandboxProvider,
+        settings: Settings,
+        clock: Clock,
+        image: Image,
+        profile: SandboxProfile,
+        progress: Callable[[str], None] | None,
+    ) -> None:
+        self._run = run
+        self._git = git
+        self._ledger = ledger
+        self._blobs = blobs
+        self._sandboxes = sandboxes
+        self._settings = settings
+        self._clock = clock
+        self.image = image
+        self._profile = profile.model_copy(update={"image": image.id})
+        self._progress = progress
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    def identify(self, order: Order) -> str:
+        """Return the id of an order's evidence: what is executed again is the same evidence."""
+        made_of: dict[str, JsonValue] = {
+            "tree": order.tree,
+            "image": self.image.id,
+            "profile": digest_of(self._profile),
+            "project": digest_of(self._settings.project),
+            "seconds": self._settings.proof.seconds,
+            "launcher": digest_of([launcher_source().decode()]),
+            "modules": list(order.modules),
+            "select": None if order.select is None else list(order.select),
+            "check": None if order.check is None else order.check.model_dump(mode="json"),
+        }
+        name = order.purpose.replace(" ", "-").replace("'", "")
+        sides = f"{order.cell.source}-{order.cell.tests}"
+        return f"{name}.{sides}.{order.replicate}.{digest_of(made_of).removeprefix('sha256:')[:12]}"
+
+    async def execute(self, order: Order) -> Evidence:
+        """Return the evidence of an order, executing it unless that was done before.
+
+        Where a sandbox is lost, another one is tried. Evidence of a lost one is recorded, and never recalled.
+        """
+        name = self.identify(order)
+        if (known := await self.recall(name)) is not None:
+            return known
+        async with self._places:
+            if self._progress is not None:
+                self._progress(f"{order.purpose}, source of {order.cell.source}, tests of {order.cell.tests}")
+            try:
+                return await self._record(await self._try(order, name))
+            except SandboxLost as error:
+                _log.warning("sandbox_lost", run=self._run, evidence=name, error=error.message)
+                await self._lost(order, name, error)
+            try:
+                return await self._record(await self._try(order, name))
+            except SandboxLost as error:
+                return await self._lost(order, name, error)
+
+    async def recall(self, name: str) -> Evidence | None:
+        """Return evidence that this run has recorded already."""
+        entry = await self._ledger.find(self._run, f"evidence:{name}")
+        if entry is None:
+            return None
+        return Evidence.model_validate_json(await self._blobs.get(str(entry.body["evidence"])))
+
+    async def adopt(self, evidence: Evidence) -> Evidence:
+        """Record evidence that was made elsewhere, and return it."""
+        return await self._record(evidence)
+
+    async def _record(self, evidence: Evidence) -> Evidence:
+        digest = await self._blobs.put(canonical_json(evidence))
+        passed = sum(1 for o in evidence.outcomes if o.passed)
+        body: dict[str, JsonValue] = {
+            "evidence": digest,
+            "purpose": evidence.purpose,
+            "cell": str(evidence.cell),
+            "tree": evidence.tree,
+            "ending": "lost" if evidence.ending is None else evidence.ending.type,
+            "passed": passed,
+            "not_passed": len(evidence.outcomes) - passed,
+        }
+        entry = await self._ledger.append(self._run, EntryKind.EVIDENCE_RECORDED, f"evidence:{evidence.id}", body)
+        if entry.body["evidence"] == digest:
+            return evidence
+        return Evidence.model_validate_json(await self._blobs.get(str(entry.body["evidence"])))
+
+    async def _try(self, order: Order, name: str) -> Evidence:
+        tree = await self._git.tree(order.tree)
+        owner = SandboxOwner(run=self._run, role="check", step=name)
+        async with await self._sandboxes.open(self._profile, owner) as sandbox:
+            await sandbox.put_tree(tree, self._git.contents)
+            if order.check is not None:
+                return await self._command(sandbox, order, order.check, name)
+            return await self._tests(sandbox, order, tree, name)
+
+    async def _command(self, sandbox: Sandbox, order: Order, check: Check, name: str) -> Evidence:
+        started, project = self._clock.now(), self._settings.project
+        variables = environment(project)
+        seconds = min(check.seconds, self._settings.proof.seconds)
+        result = await sandbox.run(
+            check.command, env=variables, cwd=posixpath.join(WORKSPACE, project.root), timeout=seconds
+        )
+        outcomes = (read_command(check, result),)
+        return self._evidence(order, name, check.command, variables, started, result, outcomes)
+
+    async def _tests(self, sandbox: Sandbox, order: Order, tree: Tree, name: str) -> Evidence:
+        started = self._clock.now()
+        project = ProjectSettings() if order.plain else self._settings.project
+        contents, modules, select = self._git.contents, order.modules, order.select
+        run = await asyncio.to_thread(lambda: prepare(project, tree, contents, modules=modules, select=select))
+        for path, data in run.files.items():
+            await sandbox.write(path, data)
+        variables = environment(project)
+        result = await sandbox.run(
+            run.argv,
+            stdin=run.stdin,
+            env=variables,
+            cwd=run.cwd,
+            timeout=self._settings.proof.seconds,
+            output_limit=_STREAM_LIMIT,
+            report=True,
+        )
+        report = read_report(result, run.key)
+        return self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
+
+    def _evidence(
+        self,
+        order: Order,
+        name: str,
+        argv: tuple[str, ...],
+        variables: Mapping[str, str],
+        started: datetime,
+        result: CommandResult | None,
+        outcomes: tuple[TestOutcome, ...] = (),
+        trouble: str = "",
+    ) -> Evidence:
+        shown = "" if result is None else bounded(result.stdout.text + result.stderr.text)
+        return Evidence(
+            id=name,
+            purpose=order.purpose,
+            cell=order.cell,
+            replicate=order.replicate,
+            commit=order.commit,
+            tree=order.tree,
+            overlay=order.overlay,
+            image=self.image.id,
+            policy=digest_of(self._settings),
+            argv=argv,
+            environment={**self._profile.environment, **variables},
+            ending=None if result is None else result.ending,
+            outcomes=outcomes,
+            expected=order.expected,
+            trouble=trouble,
+            output=shown,
+            output_bytes=0 if result is None else result.stdout.length + result.stderr.length,
+            output_digest="" if result is None else result.stdout.digest,
+            started=started,
+            seconds=0.0 if result is None else result.seconds,
+        )
+
+    async def _lost(self, order: Order, name: str, error: SandboxLost) -> Evidence:
+        number = 1
+        while await self._ledger.find(self._run, f"evidence:{name}.lost-{number}") is not None:
+            number += 1
+        lost = self._evidence(
+            order,
+            f"{name}.lost-{number}",
+            (),
+            {},
+            self._clock.now(),
+            None,
+            trouble=f"the sandbox was lost: {error.message}",
+        )
+        return await self._record(lost)
+
+
+def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:
+    """Return a text with its middle left out where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

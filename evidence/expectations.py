@@ -1,0 +1,115 @@
+"""S6: each expected id is reported exactly once, with set-up, call and tear-down passed.
+
+Defeats green runs that ran less: skipped, xfailed, deselected, renamed, deleted or repeated tests, and a runner that
+ended early, are all something else than passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, assert_never
+
+from assay.records.evidence import Evidence, TestOutcome
+from assay.records.sandboxes import Exited, OutOfMemory, Signalled, TimedOut
+
+EVERYTHING: Final = "."
+"""Id of a stated test that means all tests of its tree together."""
+
+
+class Standing(StrEnum):
+    """How one id stands in one execution. Only the first counts as passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "was skipped or expected to fail"
+    MISSING = "was not reported"
+    DUPLICATED = "was reported more than once"
+    BROKEN = "belongs to a run whose report does not count"
+    LOST = "belongs to a sandbox that was lost"
+
+
+class Reading:
+    """One execution, read id by id."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._outcomes: dict[str, TestOutcome] = {}
+        self._twice: set[str] = set()
+        for outcome in evidence.outcomes:
+            if outcome.id in self._outcomes or outcome.reports > 1:
+                self._twice.add(outcome.id)
+            self._outcomes[outcome.id] = outcome
+
+    @property
+    def whole(self) -> bool:
+        """Whether the command ended by itself and its report counts."""
+        return isinstance(self.evidence.ending, Exited) and not self.evidence.trouble
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids that were collected; files that could not be are left out."""
+        return tuple(i for i, o in self._outcomes.items() if "::" in i and o.reports > 0)
+
+    def stand(self, test: str) -> Standing:
+        """Return how an expected id stands."""
+        if self.evidence.ending is None:
+            return Standing.LOST
+        if not self.whole:
+            return Standing.BROKEN
+        if test in self._twice:
+            return Standing.DUPLICATED
+        outcome = self.outcome(test)
+        return Standing.MISSING if outcome is None else _stand_once(outcome)
+
+    def outcome(self, test: str) -> TestOutcome | None:
+        """Return what was reported of an id, or of its file where that could not be collected."""
+        if test in self._outcomes:
+            return self._outcomes[test]
+        file = self._outcomes.get(test.split("::", 1)[0])
+        return file if file is not None and file.failure == "import" else None
+
+    def got(self, test: str) -> str:
+        """Return what was seen of an id, for a person: the message, or why there is none."""
+        standing = self.stand(test)
+        if standing is Standing.LOST or standing is Standing.BROKEN:
+            trouble = f"; {self.evidence.trouble}" if self.evidence.trouble else ""
+            return describe_ending(self.evidence) + trouble
+        outcome = self.outcome(test)
+        return outcome.message if outcome is not None and outcome.message else f"the test {standing.value}"
+
+
+def _stand_once(outcome: TestOutcome) -> Standing:
+    phases = (outcome.setup, outcome.call, outcome.teardown)
+    if outcome.passed:
+        return Standing.PASSED
+    if any(p in ("failed", "error") for p in phases):
+        return Standing.FAILED
+    if any(p in ("skipped", "xfailed", "xpassed") for p in phases):
+        return Standing.SKIPPED
+    return Standing.MISSING
+
+
+def members(test: str, readings: Iterable[Reading]) -> tuple[str, ...]:
+    """Return the ids that a stated test means: itself, its parameters, what its class or file holds; all for `.`."""
+    seen = dict.fromkeys(i for reading in readings for i in reading.ids)
+    if test in seen:
+        return (test,)
+    return tuple(i for i in seen if test == EVERYTHING or i.startswith((test + "[", test + "::"))) or (test,)
+
+
+def describe_ending(evidence: Evidence) -> str:
+    """Return how the process of an execution ended, for a person."""
+    match evidence.ending:
+        case None:
+            return "the sandbox was lost"
+        case Exited(code=code):
+            return f"the process ended with exit code {code}"
+        case Signalled(signal=signal):
+            return f"the process was ended by signal {signal}"
+        case TimedOut(seconds=seconds):
+            return f"the process was stopped after {seconds:g} s"
+        case OutOfMemory():
+            return "the process used more memory than the sandbox has"
+        case never:
+            assert_never(never)

@@ -1,0 +1,106 @@
+"""What the judge decides from: the claim, what the trees say, what was executed and what each execution showed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Literal
+
+from assay.evidence.expectations import Reading
+from assay.evidence.protocol import Case
+from assay.policies.settings import ProjectSettings
+from assay.records.base import Record
+from assay.records.evidence import Evidence
+from assay.records.verdicts import Flag, Step
+
+
+class Subject(StrEnum):
+    """Which tests, or what else, an execution is about."""
+
+    CANARY = "canary"
+    REGRESSION = "regression"
+    """The base's own suite."""
+    VISIBLE = "visible tests"
+    HELD_OUT = "held-out tests"
+    BROUGHT = "tests that the change brings"
+    """The head's own suite."""
+    CHECK = "author's check"
+
+
+Variant = Literal["base", "head", "null-raise", "null-return"]
+"""Which source: the base's, the head's, or the head's with the changed functions taken out."""
+
+
+class Trial(Record):
+    """One execution and its place in the proof."""
+
+    subject: Subject
+    variant: Variant
+    replicate: int = 0
+    alone: bool = False
+    """Whether only suspects ran, to see whether a failure reproduces; else everything of the subject."""
+    check: str | None = None
+    """Id of the author's check, where it is about one."""
+    evidence: str
+    """Id of the evidence."""
+
+
+class Facts(Record):
+    """Everything about a case that the judge may use beside evidence. Computed from git trees and settings alone."""
+
+    case: Case
+    tree: str
+    """Git tree of the head."""
+    project: ProjectSettings
+    baseline_runs: int
+    replicates: int
+    steps: tuple[Step, ...] = ()
+    """S0 to S3, as they went."""
+    flags: tuple[Flag, ...] = ()
+    program_changed: tuple[str, ...] = ()
+    """Files of the program that differ in more than comments, docstrings and formatting."""
+    judge_side_changed: tuple[str, ...] = ()
+    """Tests, golden files and test configuration that the change itself adds, alters or removes."""
+    replaced: tuple[str, ...] = ()
+    """Test files of the base in whose place the trusted side put others."""
+    test_files: frozenset[str] = frozenset()
+    """Every path, in any tree of the case, that belongs to the judge's side."""
+    trials: tuple[Trial, ...] = ()
+    """Everything that was executed; evidence of each must be there."""
+
+
+class Book:
+    """The evidence of a case, found by its place in the proof."""
+
+    def __init__(self, facts: Facts, evidence: Iterable[Evidence]) -> None:
+        self.facts = facts
+        held = {e.id: Reading(e) for e in evidence}
+        self.missing = tuple(t.evidence for t in facts.trials if t.evidence not in held)
+        """Ids of evidence that was made and is not here."""
+        self.lost = tuple(t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
+        """Trials whose sandbox was lost."""
+        self._seconds = {i: r.evidence.seconds for i, r in held.items()}
+        self._places: dict[tuple[Subject, Variant, bool, str | None], list[Reading]] = {}
+        for trial in sorted(facts.trials, key=lambda t: t.replicate):
+            if trial.evidence in held:
+                place = (trial.subject, trial.variant, trial.alone, trial.check)
+                self._places.setdefault(place, []).append(held[trial.evidence])
+
+    def all(
+        self, subject: Subject, variant: Variant, *, alone: bool = False, check: str | None = None
+    ) -> tuple[Reading, ...]:
+        """Return the executions at this place, by replicate."""
+        return tuple(self._places.get((subject, variant, alone, check), ()))
+
+    def first(self, subject: Subject, variant: Variant) -> Reading | None:
+        """Return the first full execution at this place, or None where there was none."""
+        found = self.all(subject, variant)
+        return found[0] if found else None
+
+    def evidence_of(self, *subjects: Subject) -> tuple[str, ...]:
+        """Return the ids of all evidence about these subjects."""
+        return tuple(dict.fromkeys(t.evidence for t in self.facts.trials if t.subject in subjects))
+
+    def seconds_of(self, evidence: Iterable[str]) -> float:
+        """Return how long these executions took together."""
+        return round(sum(self._seconds.get(i, 0.0) for i in evidence), 3)

@@ -1,0 +1,111 @@
+"""S5: the trusted overlay. Tests, golden files and test configuration come from the trusted side.
+
+Defeats tests and harness that the change bends: what it does to them enters only the cells of the matrix that are about
+its own tests.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from assay.evidence.controls import parse, same_program
+from assay.policies.harness import harness_settings
+from assay.policies.paths import FileClass, classify
+from assay.policies.settings import Settings
+from assay.records.trees import GITLINK, Contents, Tree
+from assay.store.git import lay_over
+
+_TESTS: Final = frozenset({FileClass.TEST, FileClass.HARNESS})
+_PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED})
+
+
+class Division:
+    """Which files of a change belong to the tests (the judge's side), and which to the program.
+
+    Args:
+        settings: say what a test is; read at the base, never from the change.
+        contents: bytes of the trees.
+        base: the tree before.
+        head: the tree after.
+    """
+
+    def __init__(self, settings: Settings, contents: Contents, base: Tree, head: Tree) -> None:
+        self._settings = settings
+        self._contents = contents
+        self._base = base
+        self._head = head
+        self._classes: dict[str, FileClass] = {}
+
+    def is_judge_side(self, path: str) -> bool:
+        """Return whether a file is a test, golden file, fixture or test configuration.
+
+        A file that holds test configuration beside other settings is, unless that part of it stayed as it was.
+        """
+        kind = self._class(path)
+        return kind in _TESTS or (kind is FileClass.MIXED and not self._same_harness(path))
+
+    def compose(self, source: Tree, tests: Tree, *trusted: Tree) -> Tree:
+        """Return the program of one side with the tests of another, and trusted tests over both.
+
+        Submodules are left out: their content is not part of any tree.
+        """
+        program = {p: f for p, f in source.items() if not self.is_judge_side(p) and f.mode != GITLINK}
+        judge = {p: f for p, f in tests.items() if self.is_judge_side(p) and f.mode != GITLINK}
+        composed = lay_over(program, judge)
+        for over in trusted:
+            composed = lay_over(composed, over)
+        return composed
+
+    def changed_tests(self, *trusted: Tree) -> tuple[str, ...]:
+        """Return the paths of the judge's side that the change itself adds, alters or removes.
+
+        What it takes over from the trusted side, byte for byte, is not its own.
+        """
+        given = {(p, f) for over in trusted for p, f in over.items()}
+        return tuple(p for p in self._changed() if self.is_judge_side(p) and (p, self._head.get(p)) not in given)
+
+    def replaced(self, *trusted: Tree) -> tuple[str, ...]:
+        """Return the files of the base in whose place the trusted side put others."""
+        return tuple(sorted({p for over in trusted for p, f in over.items() if self._base.get(p, f) != f}))
+
+    def changed_program(self) -> tuple[str, ...]:
+        """Return the files of the program that differ in more than comments, docstrings and formatting."""
+        paths = (p for p in self._changed() if not self.is_judge_side(p) and self._class(p) in _PROGRAM)
+        return tuple(p for p in paths if not self._same_code(p))
+
+    def tests_of(self, *trees: Tree) -> frozenset[str]:
+        """Return every path in these trees that belongs to the judge's side."""
+        return frozenset(p for tree in trees for p in tree if self.is_judge_side(p))
+
+    def python_of_program(self, tree: Tree, paths: tuple[str, ...]) -> dict[str, bytes]:
+        """Return the Python files of the program among these paths, by path."""
+        return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(".py")}
+
+    def _changed(self) -> tuple[str, ...]:
+        paths = sorted(self._base.keys() | self._head.keys())
+        return tuple(p for p in paths if self._base.get(p) != self._head.get(p))
+
+    def _class(self, path: str) -> FileClass:
+        if path not in self._classes:
+            self._classes[path] = classify(path, self._settings)
+        return self._classes[path]
+
+    def _same_harness(self, path: str) -> bool:
+        before, after = self._base.get(path), self._head.get(path)
+        if before == after:
+            return True
+        try:
+            old, new = (
+                harness_settings(path, self._contents.read(f.oid).decode() if f is not None else "")
+                for f in (before, after)
+            )
+        except ValueError:
+            return False
+        return old == new
+
+    def _same_code(self, path: str) -> bool:
+        before, after = self._base.get(path), self._head.get(path)
+        if before is None or after is None or before.mode != after.mode or not path.endswith(".py"):
+            return False
+        old, new = parse(self._contents.read(before.oid)), parse(self._contents.read(after.oid))
+        return old is not None and new is not None and same_program(old, new)

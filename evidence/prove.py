@@ -1,0 +1,188 @@
+"""The proof: the protocol's steps in order, and the three things that the rest of assay may ask for.
+
+S0 claim, S1 adoption, S2 tree policy, S3 diff flags; then, in sealed sandboxes (S4) and with the trusted overlay (S5),
+the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10). The judge
+makes the verdict of it, and the ledger keeps everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydantic import JsonValue
+
+from assay.evidence.adopt import Adopted, adopt
+from assay.evidence.baseline import BaselineCache
+from assay.evidence.blank import judge_blank
+from assay.evidence.claim import examine_claim
+from assay.evidence.course import Course
+from assay.evidence.doubts import judge_doubt
+from assay.evidence.environment import seal
+from assay.evidence.execution import Bench
+from assay.evidence.facts import Facts
+from assay.evidence.flags import flag_changes
+from assay.evidence.held_out import with_everything_stated
+from assay.evidence.judge import is_admitted, judge
+from assay.evidence.layout import Layout, lay_out
+from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
+from assay.evidence.tree_policy import examine_tree
+from assay.policies.settings import Settings
+from assay.records.base import canonical_json, digest_of
+from assay.records.claims import Claim, ClaimDraft, ClaimKind
+from assay.records.entries import EntryKind
+from assay.records.results import Doubt
+from assay.records.verdicts import Step, Verdict
+from assay.sandboxes.protocol import SandboxProvider
+from assay.store.git import GitStore
+from assay.store.protocol import Blobs, Clock, Ledger
+
+_FEWEST: Final = 2
+"""Fresh sandboxes in which a refutation must reproduce, whatever the policy says."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Assayer:
+    """Implements `Prover` with real sandboxes and a git store.
+
+    Args:
+        git: holds the commits and trees of every case.
+        ledger: where evidence and verdicts are recorded.
+        blobs: where they are kept.
+        sandboxes: where everything is executed.
+        settings: in force for the run, read at its base.
+        clock: where dates come from.
+        progress: told what is being executed, one sentence each.
+        cache: folder for baselines that later runs may use; None keeps none.
+    """
+
+    def __init__(
+        self,
+        *,
+        git: GitStore,
+        ledger: Ledger,
+        blobs: Blobs,
+        sandboxes: SandboxProvider,
+        settings: Settings,
+        clock: Clock,
+        progress: Callable[[str], None] | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self._git = git
+        self._ledger = ledger
+        self._blobs = blobs
+        self._sandboxes = sandboxes
+        self._settings = settings
+        self._clock = clock
+        self._progress = progress
+        self._cache = None if cache is None else BaselineCache(cache)
+
+    async def prove(self, case: Case) -> Verdict:
+        """Examine a claim and return the verdict, recorded in the ledger with all evidence.
+
+        Raises EngineUnavailable, ImageMissing, DiskFull, StoreCorrupt: assay could not do its work, and says nothing.
+        """
+        key = f"verdict:{case.claim.id}"
+        if (entry := await self._ledger.find(case.run, key)) is not None:
+            return Verdict.model_validate_json(await self._blobs.get(str(entry.body["verdict"])))
+        began = time.monotonic()
+        verdict = await self._examine(with_everything_stated(case))
+        verdict = verdict.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
+        await self._keep_witness(case, verdict)
+        digest = await self._blobs.put(canonical_json(verdict))
+        body: dict[str, JsonValue] = {
+            "verdict": digest,
+            "claim": case.claim.id,
+            "status": verdict.status.value,
+            "level": verdict.level,
+            "reason": verdict.reasons[0] if verdict.reasons else "",
+        }
+        entry = await self._ledger.append(case.run, EntryKind.VERDICT_GIVEN, key, body, unit=case.claim.unit)
+        _log.info("verdict_given", run=case.run, claim=case.claim.id, status=verdict.status.value)
+        return Verdict.model_validate_json(await self._blobs.get(str(entry.body["verdict"])))
+
+    async def _examine(self, case: Case) -> Verdict:
+        claimed = examine_claim(case)  # S0
+        adopted = await adopt(self._git, case.claim)  # S1
+        layout = await lay_out(self._git, self._settings, case, adopted)
+        facts = await asyncio.to_thread(self._survey, case, claimed, adopted, layout)  # S2, S3
+        if not is_admitted(facts):
+            return judge(facts, ())
+        bench = await self._seal(case.run)  # S4
+        course = Course(facts, layout, bench, self._git, self._cache)  # S5: each of its trees is composed
+        await course.run_base()  # S7 base/base, and S10 without the work
+        await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
+        await course.run_brought()  # S7 base/head
+        await course.run_controls()  # S8
+        await course.run_confirmations()
+        return judge(course.facts, course.evidence.values())
+
+    def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
+        """Return what the trees and the settings say, before anything is executed."""
+        contents, project, division = self._git.contents, self._settings.project, layout.division
+        allowed = examine_tree(adopted.base, adopted.head, contents, project)  # S2
+        noted, flags = flag_changes(layout.base, layout.head, layout.visible, contents, self._settings)  # S3
+        trusted = (layout.visible, layout.held_out)
+        return Facts(
+            case=case,
+            tree=adopted.head_tree,
+            project=project,
+            baseline_runs=self._settings.proof.baseline_runs,
+            replicates=max(_FEWEST, self._settings.proof.replicates),
+            steps=(claimed, adopted.step, allowed, noted),
+            flags=flags,
+            program_changed=division.changed_program(),
+            judge_side_changed=division.changed_tests(*trusted),
+            replaced=division.replaced(*trusted),
+            test_files=division.tests_of(layout.base, layout.head) | layout.visible.keys() | layout.held_out.keys(),
+        )
+
+    async def blank(self, run: str, unit: str, attempt: int, base: str, trusted: TrustedTests) -> BlankResult:
+        """Run the trusted tests at the base and say whether each one fails for a reason that counts."""
+        draft = ClaimDraft(kind=ClaimKind.TESTS, statement="the tests fail where the work is not done")
+        claim = Claim(id=f"{unit}.blank.{attempt}"[:64], author="tester", base=base, head=base, draft=draft)
+        course, layout = await self._course(Case(run=run, claim=claim, trusted=trusted))
+        over = {**layout.base, **layout.visible, **layout.held_out}
+        allowed = examine_tree(layout.base, over, self._git.contents, self._settings.project)
+        if allowed.outcome != "passed":
+            return BlankResult(status="failed", reasons=allowed.reasons)
+        await course.run_blank()
+        return judge_blank(course.book, layout.module_names())
+
+    async def examine(self, case: Case, doubt: Doubt, *, key: str) -> DoubtResult:
+        """Execute a doubt's check at the head (and at the base) in fresh sandboxes."""
+        course, _ = await self._course(case)
+        await course.run_doubt(doubt.check, key)
+        return judge_doubt(course.book, doubt.check.id)
+
+    async def _course(self, case: Case) -> tuple[Course, Layout]:
+        claimed, adopted = examine_claim(case), await adopt(self._git, case.claim)
+        layout = await lay_out(self._git, self._settings, case, adopted)
+        facts = await asyncio.to_thread(self._survey, case, claimed, adopted, layout)
+        return Course(facts, layout, await self._seal(case.run), self._git, self._cache), layout
+
+    async def _seal(self, run: str) -> Bench:
+        profile = seal(self._settings)
+        return Bench(
+            run,
+            git=self._git,
+            ledger=self._ledger,
+            blobs=self._blobs,
+            sandboxes=self._sandboxes,
+            settings=self._settings,
+            clock=self._clock,
+            image=await self._sandboxes.image(profile),
+            profile=profile,
+            progress=self._progress,
+        )
+
+    async def _keep_witness(self, case: Case, verdict: Verdict) -> None:
+        """Let a ref lead to the tree that a witness executes, so that it stays in the store."""
+        if verdict.witness is not None:
+            name = f"refs/assay/witnesses/{digest_of([case.run, case.claim.id]).removeprefix('sha256:')[:16]}"
+            await self._git.set_ref(name, verdict.witness.tree)

@@ -1,0 +1,153 @@
+"""What the tests of the proof share: a git store, a ledger and sandboxes, and small repositories written as text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from assay.evidence.protocol import BlankResult, Case, TrustedTests
+from assay.evidence.prove import Assayer
+from assay.policies.settings import ProofSettings, Settings
+from assay.records.claims import Claim, ClaimDraft, ClaimKind
+from assay.records.evidence import Evidence
+from assay.records.plans import Requirement
+from assay.records.results import StatedTest
+from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, TreeFile, blob_id
+from assay.records.verdicts import Verdict
+from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.protocol import SandboxProvider
+from assay.store.blobs import FileBlobs
+from assay.store.clocks import SystemClock
+from assay.store.git import GitStore
+from assay.store.ledger import SqliteLedger
+
+Files = Mapping[str, str | bytes | None]
+"""Path to text (dedented), bytes, or None for a file that goes away; `->target` is a link."""
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+SETTINGS = Settings(proof=ProofSettings(seconds=60))
+
+
+@dataclass(kw_only=True)
+class World:
+    """Everything that a proof works with."""
+
+    git: GitStore
+    ledger: SqliteLedger
+    blobs: FileBlobs
+    sandboxes: SandboxProvider
+    settings: Settings = SETTINGS
+    cache: Path | None = None
+    steps: list[str] = field(default_factory=list)
+
+    def assayer(self, settings: Settings | None = None) -> Assayer:
+        """Return a proof under settings."""
+        return Assayer(
+            git=self.git,
+            ledger=self.ledger,
+            blobs=self.blobs,
+            sandboxes=self.sandboxes,
+            settings=settings or self.settings,
+            clock=SystemClock(),
+            progress=self.steps.append,
+            cache=self.cache,
+        )
+
+    async def tree(self, files: Files, onto: str | None = None) -> str:
+        """Keep files, over those of a commit or tree where one is given, and return the tree."""
+        tree = dict(await self.git.tree(onto)) if onto else {}
+        fresh: dict[str, bytes] = {}
+        for path, content in files.items():
+            if content is None:
+                tree.pop(path)
+                continue
+            link = isinstance(content, str) and content.startswith("->")
+            data = content if isinstance(content, bytes) else (content[2:] if link else plain(content)).encode()
+            mode = SYMLINK if link else EXECUTABLE if path.endswith(".sh") else REGULAR
+            tree[path] = TreeFile(mode, blob_id(data))
+            fresh[blob_id(data)] = data
+        return await self.git.write_tree(tree, fresh)
+
+    async def commit(self, files: Files, onto: str | None = None) -> str:
+        """Commit files, on top of a commit where one is given."""
+        tree = await self.tree(files, onto)
+        return await self.git.commit_tree(tree, [onto] if onto else [], "a change\n", author="A <a@b>", at=AT)
+
+    async def prove(self, base: str, head: str, kind: ClaimKind = ClaimKind.FIX, **extra: object) -> Verdict:
+        """Prove a claim that states nothing but its kind; `extra` goes into the draft."""
+        return await self.assayer().prove(case(base, head, kind, **extra))
+
+    async def evidence(self, run: str = "run") -> tuple[Evidence, ...]:
+        """Return all evidence of a run, in the order in which it was recorded."""
+        entries = await self.ledger.entries(run)
+        bodies = [e.body for e in entries if e.key.startswith("evidence:")]
+        return tuple([Evidence.model_validate_json(await self.blobs.get(str(b["evidence"]))) for b in bodies])
+
+    async def blank(self, base: str, trusted: TrustedTests) -> BlankResult:
+        """Run the blank of a unit."""
+        return await self.assayer().blank("run", "unit", 1, base, trusted)
+
+
+def plain(text: str) -> str:
+    """Return a text without the indentation that it has in a test."""
+    return textwrap.dedent(text).lstrip("\n")
+
+
+def case(base: str, head: str, kind: ClaimKind = ClaimKind.FIX, **extra: object) -> Case:
+    """Return a case without trusted tests."""
+    draft = ClaimDraft.model_validate({"kind": kind, "statement": "It works.", **extra})
+    return Case(run="run", claim=Claim(id="c1", author="coder", base=base, head=head, draft=draft))
+
+
+def trusted_case(base: str, head: str, trusted: TrustedTests, kind: ClaimKind = ClaimKind.FEATURE) -> Case:
+    """Return a case whose requirements are those that the trusted tests state."""
+    ids = dict.fromkeys(s.requirement for s in trusted.stated)
+    requirements = tuple(Requirement(id=i, text=f"{i} holds.") for i in ids)
+    return case(base, head, kind).model_copy(update={"requirements": requirements, "trusted": trusted})
+
+
+def states(test: str, requirement: str = "R1", *, held_out: bool = False, because: str = "not done") -> StatedTest:
+    """Return a stated test."""
+    return StatedTest(id=test, requirement=requirement, fails_because=because, held_out=held_out)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A world with Docker."""
+    provider = DockerProvider()
+    ledger = SqliteLedger(tmp_path / "ledger.db", SystemClock())
+    async with await GitStore.open(tmp_path / "git") as git, ledger:
+        yield World(git=git, ledger=ledger, blobs=FileBlobs(tmp_path / "blobs"), sandboxes=provider)
+    await provider.close()
+
+
+CALC = plain("""
+    def add(a, b):
+        return a + b
+
+
+    def mean(values):
+        return sum(values) / (len(values) + 1)
+""")
+FIXED = CALC.replace("(len(values) + 1)", "len(values)")
+TESTS = plain("""
+    from calc import add
+
+
+    def test_add():
+        assert add(1, 2) == 3
+""")
+NEW_TEST = TESTS + plain("""
+
+
+    def test_mean():
+        from calc import mean
+        assert mean([2, 4]) == 3
+""")
+BASE: Files = {"calc.py": CALC, "tests/test_calc.py": TESTS}
+"""A small library with a bug in `mean`, which no test sees."""
