@@ -242,10 +242,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite ends it itself for some errors, a full disk among them
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _entry(row: _Row) -> Entry:
