@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from assay.app.facts import claim_facts, ledger_facts
 from assay.app.wiring import House
-from assay.errors import ConfigurationError, UsageError
+from assay.errors import ConfigurationError, StoreCorrupt, UsageError
 from assay.evidence.protocol import Case, TrustedTests
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings
@@ -84,19 +84,22 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
         held_out=await _folder(house, change.held_out),
     )
     case = Case(run=change.id, claim=claim, requirements=requirements, trusted=trusted)
-    verdict = await house.assayer(settings).prove(case)
+    await house.assayer(settings).prove(case)
     entries = await house.ledger.entries(change.id)
+    claimed = await claim_facts(house, entries, claim, requirements, trusted.stated)
+    if claimed.verdict is None:
+        raise StoreCorrupt(f"the ledger of {change.id} has no verdict, although the proof gave one")
     facts = CheckFacts(
         id=change.id,
         repo=str(change.repo),
         made=house.clock.now(),
         ticket=change.ticket,
-        claim=await claim_facts(house, entries, claim, requirements, trusted.stated),
+        claim=claimed,
         changes=changes,
         ledger=ledger_facts(entries, house.state.ledger),
-        how_to=tuple(_how_to(verdict)),
+        how_to=_how_to(claimed.verdict),
     )
-    return verdict, facts
+    return claimed.verdict, facts
 
 
 def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
@@ -135,7 +138,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, TreeFile], dict[str, bytes]]:
     return tree, contents
 
 
-def _how_to(verdict: Verdict) -> list[HowTo]:
+def _how_to(verdict: Verdict) -> tuple[HowTo, ...]:
     if verdict.witness is None or not verdict.witness.command:
-        return []
-    return [HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command)]
+        return ()
+    return (HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from assay.app.wiring import House
 from assay.app.work import commands_of, work_of
 from assay.errors import StoreCorrupt
 from assay.evidence.protocol import DoubtResult
+from assay.evidence.witness import STORE_VARIABLE
 from assay.records.base import Record
 from assay.records.claims import Claim
 from assay.records.decisions import Decision, Question
@@ -103,7 +105,7 @@ async def claim_facts(
     """Return a claim with its verdict and the evidence that the verdict rests on."""
     by_key = {entry.key: entry for entry in entries}
     entry = by_key.get(f"verdict:{claim.id}")
-    verdict = await _load(house, entry.body["verdict"], Verdict) if entry else None
+    verdict = _for_this_machine(house, await _load(house, entry.body["verdict"], Verdict)) if entry else None
     named = dict.fromkeys(name for step in verdict.steps for name in step.evidence) if verdict else {}
     evidence = [
         await _load(house, by_key[f"evidence:{name}"].body["evidence"], Evidence)
@@ -119,6 +121,14 @@ async def claim_facts(
         evidence=tuple(evidence),
         changes=await house.git.diff(claim.base, claim.head),
     )
+
+
+def _for_this_machine(house: House, verdict: Verdict) -> Verdict:
+    """Return a verdict whose witness can be seen with one command as it stands: with the path of this store in it."""
+    if verdict.witness is None:
+        return verdict
+    command = verdict.witness.command.replace(f'"${STORE_VARIABLE}"', shlex.quote(str(house.git.path)))
+    return verdict.model_copy(update={"witness": verdict.witness.model_copy(update={"command": command})})
 
 
 def ledger_facts(entries: Sequence[Entry], path: Path) -> LedgerFacts:

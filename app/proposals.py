@@ -7,7 +7,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from assay.policies.proposals import RepositoryFacts, propose_settings, wanted_texts
+from assay.policies.proposals import propose_settings, wanted_texts
 from assay.records.trees import EXECUTABLE, REGULAR
 from assay.store.git import GitStore
 
@@ -27,6 +27,6 @@ async def propose(repo: Path) -> str:
                 if tree[path].mode in (REGULAR, EXECUTABLE):
                     data = await asyncio.to_thread(git.contents.read, tree[path].oid)
                     texts[path] = data[:_MOST_BYTES].decode(errors="replace")
-            return propose_settings(RepositoryFacts(paths=tuple(sorted(tree)), texts=texts))
+            return propose_settings(sorted(tree), texts)
         finally:
             await git.close()

@@ -151,9 +151,13 @@ def test_the_script_without_fix_differs_by_the_mend_alone(script: Script, repo: 
     other = load_script(DEMO / "script-without-fix.yaml")
 
     def rest(one: Script) -> list[object]:
-        kept = [part for part in one.parts if (part.role, part.unit, part.attempt == 1) != ("coder", "shares", False)]
-        return [part.model_dump(exclude={"line": True, "turns": {"__all__": {"line", "calls"}}}) for part in kept] + [
-            (call.tool, call.args) for part in kept for turn in part.turns for call in turn.calls
+        kept = [part for part in one.parts if (part.role, part.unit) != ("coder", "shares")]
+        return [*kept_facts(kept), *kept_facts([one.part("coder", "shares", 1).model_copy(update={"attempt": None})])]
+
+    def kept_facts(parts: list[Part]) -> list[object]:
+        return [
+            *[part.model_dump(exclude={"line": True, "turns": {"__all__": {"line", "calls"}}}) for part in parts],
+            *[(call.tool, call.args) for part in parts for turn in part.turns for call in turn.calls],
         ]
 
     assert rest(script) == rest(other)
