@@ -236,8 +236,8 @@ class GitStore:
         return found.out.decode().strip() or None
 
     async def set_ref(self, name: str, commit: str) -> None:
-        """Set one of our refs."""
-        await self._run("update-ref", _check_ref(name), _oid(commit))
+        """Set one of our refs to a commit, or to a tree."""
+        await asyncio.to_thread(self._commands.update_refs, _check_ref(name), _oid(commit))
 
     async def ref(self, name: str) -> str | None:
         """Return the commit of one of our refs, or None."""
@@ -252,7 +252,7 @@ class GitStore:
     async def delete_refs(self, prefix: str) -> None:
         """Delete our refs under a prefix."""
         lines = "".join(f"delete {name}\n" for name in await self.refs(prefix))
-        await self._run("update-ref", "--stdin", stdin=lines.encode())
+        await asyncio.to_thread(lambda: self._commands.update_refs("--stdin", stdin=lines.encode()))
 
     async def collect_garbage(self) -> None:
         """Delete what no ref leads to and is older than two weeks, so that nobody is at work on it."""

@@ -31,7 +31,7 @@ def adopt(ours: GitCommands, objects: ObjectReader, source: Source, revision: st
         lock = take_lock(ours.git_dir / "adoption.lock", wait=True)
         try:
             _bring(ours, objects, theirs, source, commits)
-            ours.run("update-ref", ref, commit)
+            ours.update_refs(ref, commit)
         finally:
             if lock is not None:
                 os.close(lock)

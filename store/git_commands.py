@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ CONFIGURATION: Final = """\
 	protectNTFS = true
 	quotePath = true
 	fsync = committed,pack-metadata,reference
+	filesRefLockTimeout = 5000
+	packedRefsTimeout = 5000
 [gc]
 	auto = 0
 [maintenance]
@@ -53,6 +56,7 @@ CONFIGURATION: Final = """\
 
 _OLDEST_GIT: Final = (2, 38)
 _SECONDS: Final = 900.0
+_STALE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,27 @@ class GitCommands:
         """
         process = self._start(arguments, subprocess.PIPE, work_tree=work_tree, index=index)
         return self._finish(process, arguments, stdin, accept)
+
+    def update_refs(self, *arguments: str, stdin: bytes = b"") -> None:
+        """Run `update-ref` on a store of ours; a lock that a killed git left behind does not stop it for ever.
+
+        Raises as `run` does.
+        """
+        done = self.run("update-ref", *arguments, stdin=stdin, accept=(0, 1, 128))
+        held = re.search(r"Unable to create '([^']+\.lock)': File exists", done.err)
+        if held is not None and self._is_stale(Path(held[1])):
+            Path(held[1]).unlink(missing_ok=True)
+            done = self.run("update-ref", *arguments, stdin=stdin, accept=(0, 1, 128))
+        if done.code != 0:
+            raise _failure(self.place, ("update-ref", *arguments), done.code, done.err)
+
+    def _is_stale(self, lock: Path) -> bool:
+        # git holds such a lock for milliseconds.
+        try:
+            age = time.time() - lock.stat().st_mtime
+        except FileNotFoundError:
+            return True
+        return lock.is_relative_to(self.git_dir) and age > _STALE_SECONDS
 
     def pipe(self, arguments: tuple[str, ...], stdin: bytes, into: GitCommands, then: tuple[str, ...]) -> GitResult:
         """Run one command here, with its output going into another one there; return how that one ended."""

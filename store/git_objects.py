@@ -8,6 +8,7 @@ the chapter "Git Internals - Git Objects" of Pro Git.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import threading
 import zlib
@@ -142,7 +143,9 @@ def write_objects(commands: GitCommands, objects: Objects) -> None:
     for oid, (kind, content) in objects.items():
         path = commands.git_dir / "objects" / oid[:2] / oid[2:]
         with disk_errors(path):
-            if not path.exists():
+            if path.exists():
+                os.utime(path)  # in use again: too young to be collected as garbage
+            else:
                 data = f"{kind} {len(content)}\0".encode() + content
                 # As git does it: the names become durable with the journal's next commit, which the
                 # ledger's entry about these objects brings about. Syncing each directory doubles the cost.

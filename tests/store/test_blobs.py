@@ -60,7 +60,7 @@ async def test_full_disk_and_unwritable_directory_are_named(tmp_path: Path) -> N
         pytest.skip("needs root to mount a small file system")
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)  # noqa: ASYNC221
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
     try:
         blobs = FileBlobs(small)
         kept = await blobs.put(b"small")
@@ -70,7 +70,7 @@ async def test_full_disk_and_unwritable_directory_are_named(tmp_path: Path) -> N
         assert await blobs.get(kept) == b"small"
         assert len([path for path in small.rglob("*") if path.is_file()]) == 1
     finally:
-        subprocess.run(["umount", small], check=True)  # noqa: ASYNC221
+        subprocess.run(["umount", small], check=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InfrastructureError, match="file"):
         await FileBlobs(tmp_path / "file").put(b"x")

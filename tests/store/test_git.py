@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -235,6 +236,39 @@ async def test_refs_are_set_listed_and_deleted_by_prefix(store: GitStore) -> Non
     assert await store.refs("refs/runs") == {"refs/runs/ab/base": commit}
     assert await store.ref("refs/runs/a/base") is None
     await store.delete_refs("refs/nothing")
+
+
+async def test_units_that_work_at_once_do_not_disturb_each_other(store: GitStore) -> None:
+    """Parallel trees, commits and refs, some of them the same, all arrive."""
+
+    async def work(number: int) -> str:
+        tree = await write_files(store, {f"d{number % 5}/f": b"%d" % (number % 5), "same": b"same"})
+        commit = await store.commit_tree(tree, (), "m", author=AUTHOR, at=AT)
+        await store.set_ref(f"refs/runs/r/u{number}", commit)
+        await store.set_ref("refs/runs/r/last", commit)
+        return commit
+
+    commits = await asyncio.gather(*(work(number) for number in range(30)))
+    assert len(set(commits)) == 5
+    refs = await store.refs("refs/runs/r")
+    assert {refs[f"refs/runs/r/u{number}"] for number in range(30)} == set(commits)
+    plain_git(store.path, "fsck", "--strict")
+
+
+async def test_a_lock_that_a_killed_git_left_is_overcome_and_a_fresh_one_is_not(store: GitStore) -> None:
+    """A ref's lock of an hour ago does not stop a run for ever; one that somebody may hold does."""
+    commit = await store.commit_tree(await write_files(store, {"a": b""}), (), "m", author=AUTHOR, at=AT)
+    await store.set_ref("refs/runs/a", commit)
+    lock = store.path / "refs" / "runs" / "a.lock"
+    lock.write_text("")
+    os.utime(lock, (0, 0))
+    await store.set_ref("refs/runs/a", commit)
+    assert not lock.exists()
+    config = store.path / "config"
+    config.write_text(config.read_text().replace("LockTimeout = 5000", "LockTimeout = 10"))
+    lock.write_text("")
+    with pytest.raises(InfrastructureError, match="File exists"):
+        await store.set_ref("refs/runs/a", commit)
 
 
 @pytest.mark.parametrize("name", ["main", "refs/../x", "refs/a..b", "refs/x.lock", "refs/a b", "-d", "refs/x\n"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.store.repositories import UserRepository
 
-from assay.errors import DiskFull, RepositoryError
+from assay.errors import AssayError, DiskFull, InfrastructureError, RepositoryError
 from assay.records.trees import REGULAR, TreeFile
 from assay.store.git import GitStore
 
@@ -100,7 +100,7 @@ async def test_a_branch_that_is_checked_out_is_refused(
     if linked:
         place = tmp_path / "linked"
         repo.git("worktree", "add", "--quiet", "--detach", str(place))
-    subprocess.run(["git", "-C", place, "symbolic-ref", "HEAD", "refs/heads/assay/work"], check=True)  # noqa: ASYNC221
+    subprocess.run(["git", "-C", place, "symbolic-ref", "HEAD", "refs/heads/assay/work"], check=True)
     with pytest.raises(RepositoryError, match="is checked out"):
         await store.deliver(commit, repo.path, "assay/work")
 
@@ -167,6 +167,19 @@ async def test_a_repository_without_the_base_is_refused(store: GitStore, repo: U
     assert not list((other.path / ".git" / "objects" / "pack").iterdir())
 
 
+@pytest.mark.parametrize("path", [".git/hooks/pre-commit", "a/.GIT/config", "git~1/config", ".git"])
+async def test_paths_that_would_become_configuration_are_not_delivered(
+    store: GitStore, repo: UserRepository, path: str
+) -> None:
+    """The last door: a tree that a checkout could turn into hooks or configuration does not get out."""
+    base = await store.adopt(repo.path, "HEAD", "refs/assay/runs/r/base")
+    tree = {path: TreeFile(REGULAR, await store.write_blob(b"evil"))}
+    commit = await store.commit_tree(await store.write_tree(tree), (base,), "m", author="a <b>", at=AT)
+    with pytest.raises(InfrastructureError, match="hasDotgit"):
+        await store.deliver(commit, repo.path, "assay/work")
+    assert not await store.branch_exists(repo.path, "assay/work")
+
+
 async def test_new_files_belong_to_the_owner_of_the_repository(store: GitStore, repo: UserRepository) -> None:
     """Root, in a container, leaves nothing that the repository's owner could not remove."""
     if os.geteuid() != 0:
@@ -189,7 +202,7 @@ async def test_full_disk_is_named(store: GitStore, repo: UserRepository, tmp_pat
     tree = dict(await store.tree(commit))
     tree["large"] = TreeFile(REGULAR, await store.write_blob(os.urandom(3_000_000)))
     large = await store.commit_tree(await store.write_tree(tree), (commit,), "large", author="a <b>", at=AT)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)  # noqa: ASYNC221
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
     try:
         repo.git("clone", "--quiet", "--bare", ".", str(small / "bare"))
         with pytest.raises(DiskFull):
@@ -197,5 +210,9 @@ async def test_full_disk_is_named(store: GitStore, repo: UserRepository, tmp_pat
         assert not await store.branch_exists(small / "bare", "assay/work")
         assert not list((small / "bare" / "objects").glob("tmp_*"))
         await store.deliver(commit, small / "bare", "assay/small")
+        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        with pytest.raises(AssayError, match="Read-only file system") as caught:
+            await store.deliver(large, small / "bare", "assay/work")
+        assert "writable" in str(caught.value.next_step)
     finally:
-        subprocess.run(["umount", small], check=True)  # noqa: ASYNC221
+        subprocess.run(["umount", small], check=True)

@@ -274,7 +274,7 @@ async def test_full_disk_is_named_and_the_ledger_goes_on_when_there_is_space(tmp
         pytest.skip("needs root to mount a small file system")
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small], check=True)  # noqa: ASYNC221
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small], check=True)
     try:
         async with SqliteLedger(small / "ledger.sqlite3", SystemClock()) as ledger:
             await ledger.append("r", EntryKind.NOTE_LEFT, "first")
@@ -283,11 +283,11 @@ async def test_full_disk_is_named_and_the_ledger_goes_on_when_there_is_space(tmp
             assert str(small) in str(caught.value)
             assert caught.value.next_step
             await ledger.verify("r")
-            subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)  # noqa: ASYNC221
+            subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)
             await ledger.append("r", EntryKind.NOTE_LEFT, "after")
             await ledger.verify("r")
     finally:
-        subprocess.run(["umount", small], check=True)  # noqa: ASYNC221
+        subprocess.run(["umount", small], check=True)
 
 
 async def test_an_entry_takes_as_many_bytes_at_the_end_as_at_the_beginning(ledger: SqliteLedger, path: Path) -> None:

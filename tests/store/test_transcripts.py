@@ -118,7 +118,7 @@ async def test_full_disk_is_named_and_the_file_stays_whole(tmp_path: Path) -> No
         pytest.skip("needs root to mount a small file system")
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)  # noqa: ASYNC221
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
     try:
         async with await Transcript.open(small / "t.jsonl") as transcript:
             await transcript.append({"n": 1})
@@ -127,7 +127,7 @@ async def test_full_disk_is_named_and_the_file_stays_whole(tmp_path: Path) -> No
             await transcript.append({"n": 2})
             assert await transcript.lines() == ({"n": 1}, {"n": 2})
     finally:
-        subprocess.run(["umount", small], check=True)  # noqa: ASYNC221
+        subprocess.run(["umount", small], check=True)
 
 
 async def test_a_line_costs_one_write_of_itself_whatever_the_length_of_the_file(
