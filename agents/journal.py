@@ -3,6 +3,9 @@
 The transcript is written first and is what a role goes on from; the ledger follows, and what a kill
 kept from it is made good when the journal is opened again. A transcript that is shorter than the
 ledger says, or other than it says, is corrupt.
+
+A turn is written while the next one is being made, so that nobody waits for a disk; it is durable
+before the next one is written. So a kill costs the turn that is being made, and at most the one before it.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from pydantic import JsonValue, ValidationError
 
@@ -28,28 +31,47 @@ from assay.store.transcripts import Transcript
 
 _LEDGERED: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.TREE_SAVED)
 
-_Fact = tuple[EntryKind, str, dict[str, JsonValue]]
+Fact = tuple[EntryKind, str, dict[str, JsonValue]]
+"""Kind, key and body of an entry."""
 
 
 class Journal:
     """The turns of one task, durable one by one."""
 
-    def __init__(self, task: RoleTask, ledger: Ledger, transcript: Transcript, redact: Redact | None) -> None:
+    def __init__(
+        self,
+        task: RoleTask,
+        ledger: Ledger,
+        transcript: Transcript,
+        redact: Redact | None,
+        count: Callable[[Fact], None],
+    ) -> None:
         """Take over an open transcript; use `Journal.open`."""
         self.conversation = Conversation()
         self._task = task
         self._ledger = ledger
         self._transcript = transcript
         self._redact = redact
+        self._count = count
+        self._writing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, task: RoleTask, ledger: Ledger, path: Path, *, redact: Redact | None = None) -> Self:
+    async def open(
+        cls,
+        task: RoleTask,
+        ledger: Ledger,
+        path: Path,
+        *,
+        count: Callable[[Fact], None],
+        redact: Redact | None = None,
+    ) -> Self:
         """Read a task's journal, or begin one.
 
         Args:
             task: the task.
             ledger: the run's ledger.
             path: the transcript's file.
+            count: told of everything that is in the ledger about the task, or on its way there.
             redact: takes secrets out of a turn before anything is done with it.
 
         Raises:
@@ -57,7 +79,7 @@ class Journal:
         """
         transcript = await Transcript.open(path)
         try:
-            journal = cls(task, ledger, transcript, redact)
+            journal = cls(task, ledger, transcript, redact, count)
             await journal._read(path)
         except BaseException:
             await transcript.close()
@@ -70,20 +92,31 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._transcript.close()
+        try:
+            await self.settle()
+        finally:
+            await self._transcript.close()
 
     async def add(self, turn: Turn) -> None:
-        """Write a turn down, and take it into account as it was written."""
+        """Take a turn into account, as it is written down, once the one before it is durable.
+
+        Raises whatever kept the one before from being written: DiskFull, InfrastructureError.
+        """
+        await self.settle()
         line: JsonValue = turn.model_dump(mode="json", exclude_defaults=True) | {"type": turn.type}
-        if self._redact is not None:
-            line = self._redact(line)
-        if not isinstance(line, dict):
-            raise TypeError(f"a redactor made {type(line).__name__} of a turn")
-        written = TURNS.validate_python(line)
-        digest = await self._transcript.append(line)
+        clean = self._redact(line) if self._redact is not None else line
+        written = turn if clean == line else TURNS.validate_python(clean)
         self.conversation.apply(written)
-        for fact in self._facts(written, self._transcript.length, digest):
-            await self._record(fact)
+        facts = list(self._facts(written))
+        for fact in facts:
+            self._count(fact)
+        self._writing = asyncio.create_task(self._write(cast("dict[str, JsonValue]", clean), facts))
+
+    async def settle(self) -> None:
+        """Wait until everything is durable."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await asyncio.shield(writing)
 
     async def ended(self) -> Entry | None:
         """Return the entry that says how the task ended, or None."""
@@ -91,7 +124,17 @@ class Journal:
 
     async def end(self, advance: Advance) -> None:
         """Record how the task ended."""
+        await self.settle()
         await self._record((EntryKind.ROLE_ENDED, self._end_key, {"advance": advance.model_dump(mode="json")}))
+
+    async def _write(self, line: dict[str, JsonValue], facts: list[Fact]) -> None:
+        digest = await self._transcript.append(line)
+        for fact in facts:
+            await self._record(self._placed(fact, self._transcript.length, digest))
+
+    def _placed(self, fact: Fact, line: int, digest: str) -> Fact:
+        kind, key, body = fact
+        return kind, key, {**body, "transcript": self._task.name, "line": line, "digest": digest}
 
     @property
     def _end_key(self) -> str:
@@ -107,10 +150,11 @@ class Journal:
             except ValidationError as error:
                 raise StoreCorrupt(f"{path}, line {number}: not a turn: {error}") from error
             self.conversation.apply(turn)
-            for fact in self._facts(turn, number, digest):
+            for fact in self._facts(turn):
+                self._count(fact)
                 entry = recorded.pop(fact[1], None)
                 if entry is None:
-                    await self._record(fact)
+                    await self._record(self._placed(fact, number, digest))
                 elif entry.body.get("digest") != digest:
                     raise StoreCorrupt(f"{path}, line {number}: the ledger recorded another text ({fact[1]})")
         if recorded:
@@ -124,14 +168,13 @@ class Journal:
         entries = await self._ledger.entries(self._task.run, kinds=_LEDGERED)
         return {entry.key: entry for entry in entries if middle in entry.key}
 
-    async def _record(self, fact: _Fact) -> None:
+    async def _record(self, fact: Fact) -> None:
         kind, key, body = fact
         unit = self._task.unit.id if self._task.unit else None
         await self._ledger.append(self._task.run, kind, key, body, unit=unit, role=self._task.role)
 
-    def _facts(self, turn: Turn, line: int, digest: str) -> Iterator[_Fact]:
+    def _facts(self, turn: Turn) -> Iterator[Fact]:
         """Yield what of a turn belongs into the ledger; called right after the turn was applied."""
-        place: dict[str, JsonValue] = {"transcript": self._task.name, "line": line, "digest": digest}
         name = self._task.name
         if isinstance(turn, Answer):
             opening = self.conversation.opening
@@ -144,12 +187,12 @@ class Journal:
                 "seconds": round(turn.seconds, 6),
                 "calls": len(turn.calls),
             }
-            yield EntryKind.MODEL_CALLED, f"model:{name}:{self.conversation.answers}", body | place
+            yield EntryKind.MODEL_CALLED, f"model:{name}:{self.conversation.answers}", body
         elif isinstance(turn, Result):
             number = self.conversation.results
             if turn.tree is not None or turn.held_out is not None:
                 trees: dict[str, JsonValue] = {"tree": turn.tree, "held_out": turn.held_out}
-                yield EntryKind.TREE_SAVED, f"tree:{name}:{number}", trees | place
+                yield EntryKind.TREE_SAVED, f"tree:{name}:{number}", trees
             body = {
                 "tool": turn.tool,
                 "arguments": turn.arguments,
@@ -157,7 +200,7 @@ class Journal:
                 "seconds": round(turn.seconds, 6),
                 "decision": turn.decision,
             }
-            yield EntryKind.TOOL_CALLED, f"tool:{name}:{number}", body | place
+            yield EntryKind.TOOL_CALLED, f"tool:{name}:{number}", body
 
 
 def _running_digests(path: Path, count: int) -> list[str]:

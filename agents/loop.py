@@ -27,8 +27,10 @@ from assay.agents.protocol import Advance, Exhausted, Finished, NeedsDecision, R
 from assay.agents.tools import tool_names, tool_schemas
 from assay.agents.turns import Answer, Opening, Told
 from assay.agents.workspace import Workspace
+from assay.errors import ConfigurationError
 from assay.policies.rules import RuleBook
 from assay.records.decisions import Decision
+from assay.records.sandboxes import SandboxProfile
 
 IDLE_ANSWERS: Final = 3
 """Answers in a row without a usable call after which the role is stopped."""
@@ -69,23 +71,23 @@ class ToolLoopAgent:
         """
         task, desk = self._task, self._desk
         path = desk.transcripts(task.run, task.name)
-        profile = desk.settings.sandbox(self._role.sandbox)
+        profile = self._profile()
+        meter = Meter(task, desk.ledger, desk.settings, decisions)
         async with (
-            await Journal.open(task, desk.ledger, path, redact=desk.redact) as journal,
+            await Journal.open(task, desk.ledger, path, count=meter.count, redact=desk.redact) as journal,
             Workspace(task, desk.git, desk.sandboxes, profile) as workspace,
         ):
             if (ended := await journal.ended()) is not None:
                 return _ADVANCE.validate_python(ended.body["advance"])
             if journal.conversation.opening is None:
                 await journal.add(self._opening())
-            meter = Meter(task, desk.ledger, desk.settings, decisions)
             caller = Caller(task, desk, journal, workspace, decisions, self._tools, self._rules)
             return await self._work(journal, caller, meter)
 
     async def _work(self, journal: Journal, caller: Caller, meter: Meter) -> Advance:
         conversation = journal.conversation
         while conversation.result is None:
-            notes = await meter.read()
+            await meter.read()
             call = conversation.pending[0] if conversation.pending else None
             if (reason := _in_circles(conversation)) is not None:
                 return await self._stop(journal, "model", reason)
@@ -98,7 +100,7 @@ class ToolLoopAgent:
                 continue
             if isinstance(conversation.last, Answer) and not conversation.last.calls:
                 await journal.add(Told(text=_reminder(conversation.last, self._tools[-1])))
-            for note in notes:
+            for note in meter.notes:
                 if note.key not in conversation.heard:
                     await journal.add(note)
             try:
@@ -131,6 +133,15 @@ class ToolLoopAgent:
     async def _trees(self, conversation: Conversation) -> tuple[str, str | None]:
         tree = conversation.tree or await self._desk.git.tree_id(self._task.commit)
         return tree, None if conversation.held_out == _EMPTY_TREE else conversation.held_out
+
+    def _profile(self) -> SandboxProfile:
+        try:
+            return self._desk.settings.sandbox(self._role.sandbox)
+        except KeyError:
+            raise ConfigurationError(
+                f"[agents.{self._task.role}] sandbox: there is no profile {self._role.sandbox!r}.",
+                next_step=f"add [sandboxes.{self._role.sandbox}], or name another",
+            ) from None
 
     def _opening(self) -> Opening:
         task = self._task

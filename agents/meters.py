@@ -1,10 +1,18 @@
-"""What a task has used up, counted from the ledger, and the notes that people left for it there."""
+"""What a task has used up, counted from the ledger, and the notes that people left for it there.
+
+What the task itself does is counted when it goes to the ledger; what others do is read from there.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
+from pydantic import JsonValue
+
+from assay.agents.journal import Fact
 from assay.agents.protocol import RoleTask
 from assay.agents.turns import Call, Told
 from assay.policies.budgets import Spent, exceeded, extended, spent
@@ -16,6 +24,11 @@ from assay.store.protocol import Ledger
 _KINDS: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.NOTE_LEFT)
 _RUN_QUESTIONS: Final = "budget:run:"
 """How the ids of questions begin that extend the budget of the whole run."""
+
+
+_NO_TIME: Final = datetime.fromtimestamp(0, UTC)
+READ_SECONDS: Final = 0.05
+"""The ledger is asked no more often for notes and for what others of the run have used up."""
 
 
 class Meter:
@@ -30,21 +43,35 @@ class Meter:
         extensions = [d for d in decisions.values() if d.question.startswith(_RUN_QUESTIONS)]
         granted = sum(1 for decision in extensions if decision.type is not DecisionType.REJECT)
         self._run_budget = extended(settings.budget, granted)
+        self.notes: list[Told] = []
+        """What people left for this task."""
         self._own = Spent()
         self._run = Spent()
         self._seen = 0
+        self._read_at = -READ_SECONDS
 
-    async def read(self) -> list[Told]:
-        """Take what is new in the ledger into account, and return the notes in it that are for this task."""
+    def count(self, fact: Fact) -> None:
+        """Take into account what the task itself did: kind, key and body of an entry."""
+        kind, key, body = fact
+        used = spent([_unwritten(self._task.run, kind, key, body)], self._prices)
+        self._own = _sum(self._own, used)
+        self._run = _sum(self._run, used)
+
+    async def read(self) -> None:
+        """Take what others did into account, and the notes that people left."""
+        now = time.monotonic()
+        if now < self._read_at + READ_SECONDS:
+            return
+        self._read_at = now
         entries = await self._ledger.entries(self._task.run, kinds=_KINDS, after=self._seen)
         if not entries:
-            return []
+            return
         self._seen = entries[-1].seq
-        used = [entry for entry in entries if entry.kind is not EntryKind.NOTE_LEFT]
         middle = f":{self._task.name}:"
-        self._run = _sum(self._run, spent(used, self._prices))
-        self._own = _sum(self._own, spent([entry for entry in used if middle in entry.key], self._prices))
-        return [_note(entry) for entry in entries if self._is_for_us(entry)]
+        others = [entry for entry in entries if entry.kind is not EntryKind.NOTE_LEFT and middle not in entry.key]
+        if others:
+            self._run = _sum(self._run, spent(others, self._prices))
+        self.notes += [_note(entry) for entry in entries if self._is_for_us(entry)]
 
     def reached(self, call: Call | None = None) -> str | None:
         """Say which budget does not allow the next step, or return None.
@@ -62,6 +89,11 @@ class Meter:
             return False
         unit = self._task.unit.id if self._task.unit else None
         return entry.unit in {None, unit} and entry.role in {None, self._task.role}
+
+
+def _unwritten(run: str, kind: EntryKind, key: str, body: dict[str, JsonValue]) -> Entry:
+    """Return the entry that is on its way to the ledger, as far as it is counted."""
+    return Entry.model_construct(run=run, seq=0, kind=kind, key=key, body=body, at=_NO_TIME, previous="")
 
 
 def _sum(one: Spent, other: Spent) -> Spent:

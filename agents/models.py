@@ -12,6 +12,7 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.exceptions import ModelError as ProviderError
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.runnables import Runnable
 from pydantic import JsonValue, ValidationError
 
@@ -119,6 +120,9 @@ async def ask(
 ) -> AIMessage:
     """Return the model's answer.
 
+    The messages are our own, so they are passed on without LangChain's check of each, which costs as
+    much as the rest of a call once there are many.
+
     Raises:
         ContextFull: the conversation is too long for the model.
         GarbledAnswer: the model's fault, and nobody else's; it can be told.
@@ -127,7 +131,7 @@ async def ask(
     """
     try:
         async with asyncio.timeout(seconds):
-            return await model.ainvoke(list(messages))
+            return await model.ainvoke(ChatPromptValue.model_construct(messages=messages))
     except ContextOverflowError as error:
         raise ContextFull(str(error)) from error
     except sdk_errors() as error:

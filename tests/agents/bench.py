@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
 from pydantic import JsonValue
 
 from assay.agents.protocol import RoleAgent, RoleTask
@@ -33,7 +37,7 @@ from assay.store.redaction import Redactor
 from assay.store.state import StateDirectory
 
 RUN = "run-1"
-ALLOW_ALL = ToolRules(allow=("*", "execute"))
+ALLOW_ALL = ToolRules(allow=("*", "*(//**)", "execute"))
 FILES = {"calc.py": b"def add(a, b):\n    return a - b\n", "README.md": b"# calc\n", "tests/test_calc.py": b"\n"}
 UNIT = Unit(
     id="add",
@@ -59,6 +63,43 @@ def commands(asked: FakeCommand) -> FakeOutcome | None:
             return FakeOutcome(Exited(code=1))
         case _:
             return None
+
+
+class ListModel(BaseChatModel):
+    """Gives the answer whose number is that of the answers so far; the last one again and again."""
+
+    answers: list[AIMessage]
+    asked: list[list[BaseMessage]] = []
+    """What was sent, call by call."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "list"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+        return self.bind()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.asked.append(list(messages))
+        number = sum(isinstance(message, AIMessage) for message in messages)
+        answer = self.answers[min(number, len(self.answers) - 1)]
+        return ChatResult(generations=[ChatGeneration(message=answer.model_copy(deep=True))])
+
+
+def says(text: str = "", *calls: tuple[str, Mapping[str, Any]], tokens: int = 0, **more: Any) -> AIMessage:
+    """Return an answer with tool calls."""
+    return AIMessage(
+        content=text,
+        tool_calls=[{"name": n, "args": dict(a), "id": f"c{i}", "type": "tool_call"} for i, (n, a) in enumerate(calls)],
+        usage_metadata={"input_tokens": tokens, "output_tokens": tokens, "total_tokens": 2 * tokens},
+        **more,
+    )
 
 
 @dataclass
@@ -161,11 +202,12 @@ def decide(question: Question, kind: DecisionType, **more: Any) -> Mapping[str, 
     return {question.id: decision}
 
 
-def script(role: str, *turns: Mapping[str, JsonValue]) -> str:
+def script(role: str, *turns: Any) -> str:
     """Return a script for one role; JSON is YAML."""
     return json.dumps({"script": [{"role": role, "turns": list(turns)}]})
 
 
+SUBMITTED = says("", ("submit_claim", {"kind": "fix", "statement": "add adds"}))
 CLAIM: dict[str, JsonValue] = {"kind": "fix", "statement": "add adds"}
 SUBMIT: dict[str, JsonValue] = {"call": {"submit_claim": CLAIM}}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-
+from tests.agents.bench import Bench, open_bench
 from tests.agents.model_server import ModelServer, model_server
 
 PROVIDER_VARIABLES = ("OPENAI_", "ANTHROPIC_", "OLLAMA_", "LANGSMITH_", "LANGCHAIN_", "HTTP_PROXY", "HTTPS_PROXY")
@@ -18,6 +19,13 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(PROVIDER_VARIABLES):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A bench in a directory of the test's own."""
+    async with open_bench(tmp_path / "state") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ async def model_server() -> AsyncIterator[ModelServer]:
     """Run a server on a free loopback port."""
     state = ModelServer()
     server = await asyncio.start_server(state.serve, "127.0.0.1", 0)
-    state.url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield state
     finally:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from tests.agents.model_server import CUT, SILENT, ModelServer, Reply, anthropic_answer, failure, openai_answer
 
 from assay.agents.answers import read_answer
 from assay.agents.models import RETRIES, ContextFull, GarbledAnswer, ask, open_model
 from assay.agents.turns import TURNS, Answer, Result, answer_message, result_message
 from assay.errors import ConfigurationError, ModelUnavailable, ScriptError
-from tests.agents.model_server import CUT, SILENT, ModelServer, Reply, anthropic_answer, failure, openai_answer
 
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -137,7 +137,7 @@ async def test_a_dead_socket_ends_with_the_time_limit(server: ModelServer, provi
 async def test_an_answer_has_a_limit_of_its_own(server: ModelServer, provider: str) -> None:
     """The limit over all retries holds where the client's own does not."""
     server.says(SILENT)
-    with pytest.raises(ModelUnavailable, match="within 0.2 s"):
+    with pytest.raises(ModelUnavailable, match=r"within 0\.2 s"):
         await ask(client(server, provider), ASKED, seconds=0.2)
 
 
@@ -152,7 +152,7 @@ async def test_a_body_that_is_no_answer_is_infrastructure(server: ModelServer, p
 
 async def test_nobody_listening_is_infrastructure() -> None:
     """A refused connection is a provider that cannot be reached."""
-    given = {"base_url": "http://127.0.0.1:9/v1", "api_key": "test-key", "max_retries": 0}
+    given: dict[str, Any] = {"base_url": "http://127.0.0.1:9/v1", "api_key": "test-key", "max_retries": 0}
     with pytest.raises(ModelUnavailable):
         await ask(open_model("openai:m", given), ASKED)
 
@@ -257,7 +257,7 @@ def test_a_name_without_both_halves_is_refused(name: str) -> None:
 
 def test_an_unknown_provider_names_the_known_ones() -> None:
     """Who mistypes a provider sees those that exist."""
-    with pytest.raises(ConfigurationError, match="anthropic.*openai") as caught:
+    with pytest.raises(ConfigurationError, match=r"anthropic.*openai") as caught:
         open_model("opnai:gpt")
     assert "opnai" in str(caught.value)
 
@@ -278,7 +278,7 @@ def test_a_missing_package_names_what_to_install(
     real = importlib.import_module
 
     def missing(asked: str, package: str | None = None) -> Any:
-        if asked.startswith(module) or asked.startswith("langchain_community"):
+        if asked.startswith((module, "langchain_community")):
             raise ImportError(asked)
         return real(asked, package)
 
@@ -313,7 +313,7 @@ def test_a_scripted_model_takes_no_parameters(tmp_path: Path) -> None:
         open_model(f"scripted:{tmp_path}/s.yaml")
 
 
-def test_a_tool_message_is_an_error_where_the_call_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("outcome", "status"), [("error", "error"), ("denied", "error"), ("ok", "success")])
+def test_a_tool_message_says_whether_the_call_worked(outcome: Any, status: str) -> None:
     """Providers are told which results are errors."""
-    made = result_message(Result(call="1", tool="ls", text="Error: no", outcome="error"))
-    assert isinstance(made, ToolMessage) and made.status == "error"
+    assert result_message(Result(call="1", tool="ls", text="x", outcome=outcome)).status == status
