@@ -14,7 +14,7 @@ from docker.types import HostConfig
 from assay.errors import EngineUnavailable, ImageMissing
 from assay.records.sandboxes import Image, SandboxOwner, SandboxProfile
 from assay.sandboxes.channel import Channel
-from assay.sandboxes.engine import Engine
+from assay.sandboxes.engine import Engine, undone_if_cancelled
 from assay.sandboxes.images.catalog import image_from
 from assay.sandboxes.images.recipes import repository
 from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
@@ -62,7 +62,7 @@ class DockerProvider:
         """Return a fresh sandbox; raises SandboxRefused, ImageMissing, EngineUnavailable, DiskFull, SandboxLost."""
         check_profile(profile)
         base = await self._inspect(profile.image)
-        container = await self._create(base, profile, owner)
+        container = await undone_if_cancelled(self._create(base, profile, owner), self._remove)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._remove, container)
             demultiplexer = Demultiplexer()
@@ -91,15 +91,6 @@ class DockerProvider:
         return sandbox
 
     async def _create(self, base: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> str:
-        """Create the container. A cancelled call to an engine goes on in its thread, so its result is waited for."""
-        creating = asyncio.ensure_future(self._create_on_layer(base, profile, owner))
-        try:
-            return await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            await self._remove(await creating)
-            raise
-
-    async def _create_on_layer(self, base: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> str:
         try:
             return await self._create_from(await self._layers.image_on(base), profile, owner)
         except ImageMissing:  # somebody pruned it since

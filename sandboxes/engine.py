@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import docker
 import docker.errors
 import requests
 from docker.api.client import APIClient
+from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.context import ContextAPI
 
 from assay.errors import AssayError, DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost
 
 _THREADS: Final = 16
 _DOCTOR: Final = "assay doctor"
+Made = TypeVar("Made")
 
 
 def connect() -> APIClient:
@@ -26,11 +28,21 @@ def connect() -> APIClient:
 
     `DOCKER_HOST` and its companions win; else the current context; else the local socket.
     """
-    if not os.environ.get("DOCKER_HOST"):
-        context = ContextAPI.get_current_context()
-        if getattr(context, "name", "default") != "default":  # None where the configured context does not exist
-            return APIClient(base_url=context.Host, tls=context.TLSConfig)
-    return docker.from_env().api
+    host = os.environ.get("DOCKER_HOST")
+    context = None if host else ContextAPI.get_current_context()
+    if context is None or context.name == "default":
+        _probe(host or DEFAULT_UNIX_SOCKET)
+        return docker.from_env().api
+    _probe(str(context.Host))
+    return APIClient(base_url=context.Host, tls=context.TLSConfig)
+
+
+def _probe(host: str) -> None:
+    """Raise OSError where nobody listens on a local socket: docker-py would leave its own half-open behind."""
+    scheme, _, path = host.replace("http+unix:", "unix:").partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as attempt:
+            attempt.connect("/" + path.lstrip("/"))
 
 
 class Engine:
@@ -59,6 +71,8 @@ class Engine:
         """Make one call, in a thread. The one place where it happens, so the one to count, fail or stop calls."""
         if self._client is None:
             self._client = self._connect()
+        if path := getattr(getattr(self._client, "_custom_adapter", None), "socket_path", None):
+            _probe(f"unix://{path}")
         return getattr(self._client, method)(*values, **named)
 
     def _translate(self, method: str, values: tuple[Any, ...], named: dict[str, Any], ignore: Collection[int]) -> Any:
@@ -73,6 +87,9 @@ class Engine:
 
     async def attach(self, container: str) -> socket.socket:
         """Return the stream of a container's stdin, stdout and stderr, as a socket of the caller's."""
+        return await undone_if_cancelled(self._attach(container), _close_socket)
+
+    async def _attach(self, container: str) -> socket.socket:
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         attached = await self.call("attach_socket", container, params=parameters)
         inner: socket.socket = getattr(attached, "_sock", attached)
@@ -88,6 +105,25 @@ class Engine:
         if self._client is not None:
             self._client.close()
         await asyncio.to_thread(self._threads.shutdown, wait=True)
+
+
+async def undone_if_cancelled(making: Coroutine[Any, Any, Made], undo: Callable[[Made], Awaitable[None]]) -> Made:
+    """Return what `making` returns. When the caller is cancelled, wait for it and undo it.
+
+    A call to the engine goes on in its thread, whoever still waits for it: what it made would be nobody's.
+    """
+    task = asyncio.ensure_future(making)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        if not task.cancelled() and task.exception() is None:
+            await undo(task.result())
+        raise
+
+
+async def _close_socket(connection: socket.socket) -> None:
+    connection.close()
 
 
 def _translate_answer(method: str, error: docker.errors.APIError) -> AssayError:

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from assay.errors import ImageMissing, SandboxRefused
 from assay.records.base import digest_of_bytes
+from assay.records.sandboxes import SandboxOwner
 from assay.sandboxes.engine import Engine
+from assay.sandboxes.owners import OwnerProcess, make_labels
 
 SUPERVISOR: Final = "/.assay/supervisor"
 """Where it lies in the container."""
@@ -21,6 +23,8 @@ LAYER_LABEL: Final = "dev.assay.supervisor"
 BASE_LABEL: Final = "dev.assay.supervisor.base"
 """On every image made here: id of the image below."""
 _REPOSITORY: Final = "assay-sandbox/supervised"
+_MAKING_SECONDS: Final = 3600.0
+"""After which a container that such an image was being made in counts as left over."""
 _MACHINES: Final = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 
 
@@ -76,7 +80,8 @@ class SupervisorLayers:
     async def _make(self, base: str, binary: bytes, labels: dict[str, str]) -> str:
         """A container that never starts, a file put into it, a commit: no builder and no registry needed."""
         tag = hashlib.sha256(f"{base}\n{labels[LAYER_LABEL]}".encode()).hexdigest()[:16]
-        created = await self._engine.call("create_container", base, command=["-"], labels=labels)
+        mine = make_labels(SandboxOwner(run="layer", role="layer"), OwnerProcess.current(), lifetime=_MAKING_SECONDS)
+        created = await self._engine.call("create_container", base, command=["-"], labels=mine)
         try:
             await self._engine.call("put_archive", created["Id"], "/", _pack(binary))
             made = await self._engine.call(
@@ -85,6 +90,29 @@ class SupervisorLayers:
         finally:
             await self._engine.call("remove_container", created["Id"], force=True, v=True, ignore=(404, 409))
         return str(made["Id"])
+
+
+async def prune_layers(engine: Engine) -> tuple[str, ...]:
+    """Remove the images made here whose supervisor is another one by now, or whose image below is gone.
+
+    Returns the ids of what was removed; an image that a container still uses stays. To be called before
+    images below are pruned, since the engine keeps what another image stands on.
+    """
+    everything = await engine.call("images", all=True)
+    present = {image["Id"] for image in everything}
+    removed = []
+    for image in everything:
+        labels = image.get("Labels") or {}
+        if LAYER_LABEL not in labels:
+            continue
+        machine = (await engine.call("inspect_image", image["Id"]))["Architecture"]
+        current = digest_of_bytes(await asyncio.to_thread(read_supervisor, machine))
+        if labels[LAYER_LABEL] == current and labels.get(BASE_LABEL) in present:
+            continue
+        await engine.call("remove_image", image["Id"], ignore=(404, 409))
+        removed.append(image["Id"])
+    left = {image["Id"] for image in await engine.call("images", all=True)}
+    return tuple(identity for identity in removed if identity not in left)
 
 
 def _pack(binary: bytes) -> bytes:
