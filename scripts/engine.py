@@ -22,6 +22,7 @@ from pathlib import Path
 
 START_SECONDS = 60
 STOP_SECONDS = 40
+APT_INSTALL = Path(__file__).with_name("apt_install.sh")
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
@@ -95,10 +96,11 @@ def ensure(engine: Engine, *, may_install: bool) -> None:
     problem = why_no_answer()
     if problem is None:
         return
-    if os.environ.get("DOCKER_HOST") and engine.root is None:
+    elsewhere = chosen_elsewhere()
+    if elsewhere and engine.root is None:
         raise EngineProblem(
-            f"DOCKER_HOST is {os.environ['DOCKER_HOST']!r}, and no engine answers there: {problem}",
-            "start that engine, or unset DOCKER_HOST",
+            f"{elsewhere}, and no engine answers there: {problem}",
+            "start that engine, or choose this machine's: unset DOCKER_HOST; docker context use default",
         )
     if "Permission denied" in problem:
         raise EngineProblem(
@@ -122,19 +124,31 @@ def ensure(engine: Engine, *, may_install: bool) -> None:
 
 def why_no_answer() -> str | None:
     """Return None when an engine answers, and what went wrong otherwise."""
-    # Imported here, since `clean` must work after the environment that holds it was removed.
-    import docker
+    # Imported here, since `clean` must work after the environment that holds them was removed.
+    import requests
     from docker.errors import DockerException
 
+    from assay.sandboxes.engine import connect
+
     try:
-        client = docker.from_env(timeout=20)
+        client = connect()
         try:
             client.ping()
         finally:
             client.close()
-    except DockerException as error:
+    except (DockerException, requests.RequestException, OSError) as error:
         return str(error)
     return None
+
+
+def chosen_elsewhere() -> str | None:
+    """Return how the person chose another engine than this machine's own, or None."""
+    from docker.context import ContextAPI
+
+    if os.environ.get("DOCKER_HOST"):
+        return f"DOCKER_HOST is {os.environ['DOCKER_HOST']!r}"
+    name = getattr(ContextAPI.get_current_context(), "name", "default")  # None where the named one does not exist
+    return None if name == "default" else f"docker's context is {name!r}"
 
 
 def install() -> None:
@@ -142,15 +156,10 @@ def install() -> None:
     if shutil.which("apt-get") is None:
         raise EngineProblem("no Docker engine is installed, and there is no apt-get", "install Docker Engine yourself")
     packages = ["docker.io", "iptables", *([] if under_systemd() else ["cgroupfs-mount"])]
-    say(f"no Docker engine answers: installing from apt: {' '.join(packages)} (a minute or two)")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-q=2"],
-        ["apt-get", "install", "-q=2", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", *packages],
-    ):
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment, check=False)
-        if done.returncode and command[1] == "install":
-            raise EngineProblem(f"{' '.join(command)} failed", "look at what it says above", exit_code=3)
+    say("no Docker engine answers, and none is installed (installing one takes a minute or two)")
+    done = subprocess.run([APT_INSTALL, *packages], stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise EngineProblem("docker.io could not be installed", "look at what apt says above", exit_code=3)
 
 
 def start(engine: Engine) -> None:

@@ -27,14 +27,18 @@ die() {
     exit "$1"
 }
 
-# apt_install PACKAGE...: announced; only as root on a Debian-like machine.
+# apt_install PACKAGE...: announced; only as root on a Debian-like machine. What apt says is kept in a log.
 apt_install() {
+    local log="$ASSAY_STATE_DIR/apt.log"
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         die 2 "this machine lacks: $*" "install them: sudo apt-get install $*"
     fi
-    say "installing from apt: $*"
+    say "installing from apt: $* (log: $log)"
+    mkdir -p -m 700 "$ASSAY_STATE_DIR"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q=2 </dev/null >&2 || say "apt-get update failed; going on with the lists that are there"
-    apt-get install -q=2 -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2 ||
-        die 3 "apt-get install $* failed" "run it by hand and look at what it says"
+    apt-get update -q </dev/null >"$log" 2>&1 || say "apt-get update failed; going on with the lists that are there"
+    if ! apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null >>"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        die 3 "apt-get install $* failed" "run it by hand, and look at what it says above"
+    fi
 }

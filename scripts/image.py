@@ -15,6 +15,8 @@ from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
 
+APT_INSTALL = Path(__file__).with_name("apt_install.sh")
+
 
 def main(arguments: list[str]) -> int:
     """Build it, anew with `--force`, and return the exit code."""
@@ -41,14 +43,7 @@ def main(arguments: list[str]) -> int:
         except AssayError:
             if not _may_install_debootstrap():
                 raise
-            sys.stderr.write("==> installing from apt: debootstrap (no container registry answers)\n")
-            subprocess.run(
-                ["apt-get", "install", "-q=2", "-y", "--no-install-recommends", "debootstrap"],
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            )
+            subprocess.run([APT_INSTALL, "debootstrap"], check=True, stdin=subprocess.DEVNULL)
             asyncio.run(build())
     except AssayError as error:
         sys.stderr.write(f"error: {error}\n")

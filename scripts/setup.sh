@@ -98,6 +98,13 @@ set_up_test_extras() {
     fi
 }
 
+# Refuse at once what would be refused after minutes; an engine that answers elsewhere is found by engine.py.
+if [ "$DOCKER" = no-install ] && [ "$kind" != check ] && [ -z "${DOCKER_HOST:-}${DOCKER_CONTEXT:-}" ] &&
+    [ ! -S /var/run/docker.sock ] && [ ! -e "${DOCKER_CONFIG:-$HOME/.docker}/config.json" ]; then
+    die 2 "no Docker engine is running here, and DOCKER=no-install forbids to install or start one" \
+        "start your engine (as root: systemctl start docker, or dockerd), or repeat without DOCKER=no-install"
+fi
+
 mkdir -p -m 700 "$ASSAY_STATE_DIR" "$ASSAY_CACHE_DIR"
 # One set-up at a time; the lock goes with this process, and no child keeps it.
 exec 9>"$ASSAY_STATE_DIR/setup.lock"

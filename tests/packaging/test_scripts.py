@@ -82,6 +82,17 @@ def test_a_docker_host_that_does_not_answer_is_the_users_to_mend(apart: dict[str
     assert "tcp://127.0.0.1:1" in done.stderr
 
 
+def test_packages_are_not_installed_without_apt(tmp_path: Path) -> None:
+    """On another system, the person is told what is missing and how to get it."""
+    for tool in ("bash", "dirname", "id", "env"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    environment = {"PATH": str(tmp_path), "ASSAY_STATE_DIR": str(tmp_path / "state")}
+    done = script("apt_install.sh", "some-package", environment=environment)
+    assert done.returncode == 2, done.stderr
+    assert "some-package" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.docker
 def test_an_engine_is_started_once_and_only_it_is_stopped(apart: dict[str, str]) -> None:
     """Its start is announced before it happens; the machine's own engine never notices."""
