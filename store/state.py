@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
@@ -28,6 +29,8 @@ be safe to do twice."""
 
 MIGRATIONS: Final[Migrations] = {}
 
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 0.01
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -123,7 +126,7 @@ class StateDirectory:
         Raises RunError, saying who holds it, when another does.
         """
         path = self.run(run) / "lock"
-        descriptor = take_lock(path, wait=False)
+        descriptor = _take_soon(path)
         if descriptor is None:
             raise RunError(
                 f"run {run} is being advanced by {_holder(path)}",
@@ -164,6 +167,17 @@ class StateDirectory:
     def size_of_run(self, run: str) -> int:
         """Return how many bytes the files of a run take."""
         return sum(path.lstat().st_size for path in self.run(run).rglob("*") if path.is_file())
+
+
+def _take_soon(path: Path) -> int | None:
+    """Take a lock; where nobody has written that they hold it, it is only being looked at, and comes free at once."""
+    for _ in range(_LOOKS):
+        descriptor = take_lock(path, wait=False)
+        with suppress(FileNotFoundError):  # the run was pruned in between
+            if descriptor is not None or path.stat().st_size > 0:
+                return descriptor
+        time.sleep(_LOOK_SECONDS)
+    return None
 
 
 def _holder(path: Path) -> str:

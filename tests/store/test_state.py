@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import ConfigurationError, InfrastructureError, RunError
+from assay.store.locks import take_lock
 from assay.store.state import VERSION, StateDirectory, state_root
 
 
@@ -95,6 +96,20 @@ def test_a_run_is_held_by_one(tmp_path: Path) -> None:
         assert "next: wait for it, or stop it there, and then `assay resume r1`" in str(caught.value)
         with state.lock_run("r2"):
             pass
+    with state.lock_run("r1"):
+        pass
+
+
+async def test_looking_who_holds_a_run_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """A lock that is only looked at comes free at once, and is waited for; one that is held is told with its holder."""
+    state = StateDirectory.open(tmp_path)
+    with state.lock_run("r1"):
+        assert state.holder("r1") == os.getpid()
+    assert state.holder("r1") is None
+    assert state.holder("never-was") is None
+    looking = take_lock(state.run("r1") / "lock", wait=False)
+    assert looking is not None
+    asyncio.get_running_loop().run_in_executor(None, os.close, looking)
     with state.lock_run("r1"):
         pass
 
