@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from assay.app.facts import claim_facts, ledger_facts
+from assay.app.service import CHECK
 from assay.app.wiring import House
 from assay.errors import ConfigurationError, StoreCorrupt, UsageError
 from assay.evidence.protocol import Case, TrustedTests
@@ -39,7 +40,7 @@ class Change:
     """Folder with trusted tests, laid over base and head at the same relative paths."""
     held_out: Path | None = None
     kind: ClaimKind | None = None
-    id: str = field(default_factory=lambda: f"check-{secrets.token_hex(4)}")
+    id: str = field(default_factory=lambda: f"{CHECK}{secrets.token_hex(4)}")
 
 
 def parse_range(revisions: str) -> tuple[str, str]:

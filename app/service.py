@@ -36,6 +36,9 @@ log = structlog.get_logger()
 Made = tuple[tuple[str, CheckpointKind, str | None], ...]
 """Where each decision so far was given, on what kind of question, and for which unit."""
 
+CHECK = "check-"
+"""What the ids of checks begin with; they share the ledger with runs, and are none."""
+
 _SUPERSTEPS = 10_000
 """LangGraph's own brake; budgets stop a run long before."""
 
@@ -158,7 +161,8 @@ class Assay:
 
     async def runs(self) -> tuple[RunSummary, ...]:
         """Return every run, newest first."""
-        return tuple([await self.summary(run) for run in await self.house.ledger.runs()])
+        named = await self.house.ledger.runs()
+        return tuple([await self.summary(run) for run in named if not run.startswith(CHECK)])
 
     async def summary(self, run: str) -> RunSummary:
         """Return the line of one run; raises RunError for an unknown one."""

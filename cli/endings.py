@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 from assay.errors import AssayError
+
+
+INTERNAL = 3
+"""Exit code for a defect of assay itself: nothing was decided."""
 
 
 class Ended(Exception):
@@ -38,3 +43,11 @@ def ending(as_json: bool) -> Iterator[None]:
         # Whoever read our output has gone; there is nobody left to tell.
         sys.stderr.close()
         raise typer.Exit(141) from None
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        # Python would end with 1, which here means that a claim was refuted. A defect of ours refutes nothing.
+        traceback.print_exc()
+        print("assay: this is a defect of assay; it says nothing about your change", file=sys.stderr)
+        print("  next: report it with the lines above; `assay runs` shows what can be resumed", file=sys.stderr)
+        if as_json:
+            print(json.dumps({"error": type(error).__name__, "message": str(error), "next": None}))
+        raise typer.Exit(INTERNAL) from None
