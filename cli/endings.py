@@ -12,7 +12,6 @@ import typer
 
 from assay.errors import AssayError
 
-
 INTERNAL = 3
 """Exit code for a defect of assay itself: nothing was decided."""
 
