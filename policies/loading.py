@@ -58,17 +58,16 @@ def parse_settings(text: str, *, name: str, roles: Collection[str] = (), tools: 
         ) from error
     except RecursionError as error:
         raise ConfigurationError(f"{name}: lists or tables are nested too deeply to be read") from error
-    places = key_places(text)
     problems = list(_unusable(document, ()))
     if problems:
-        raise _error(name, places, problems)
+        raise _error(name, text, problems)
     try:
         settings = Settings.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
-        raise _error(name, places, [_problem(detail) for detail in _relevant(error)]) from error
+        raise _error(name, text, [_problem(detail) for detail in _relevant(error)]) from error
     problems = list(inconsistencies(settings, roles={*ROLES, *roles}, tools=tools))
     if problems:
-        raise _error(name, places, problems)
+        raise _error(name, text, problems)
     return with_defaults(settings)
 
 
@@ -148,7 +147,8 @@ def _unknown(path: KeyPath) -> str:
     return f"unknown key {path[-1]!r} {where}; {hint}"
 
 
-def _error(name: str, places: dict[KeyPath, Place], problems: list[tuple[KeyPath, str]]) -> ConfigurationError:
+def _error(name: str, text: str, problems: list[tuple[KeyPath, str]]) -> ConfigurationError:
+    places = key_places(text)
     lines = []
     for path, message in sorted(problems, key=lambda problem: nearest_place(places, problem[0])):
         line, column = nearest_place(places, path)

@@ -13,6 +13,7 @@ DYNAMIC: Final = "\x00"
 BREAK: Final = "\x01"
 """Stands between the words of a command. A blank inside a word stays a blank."""
 
+_FIRST_WORD: Final = re.compile(f"[^{BREAK} ]+")
 _STAR: Final = "*"
 _ONE: Final = "?"
 
@@ -156,21 +157,23 @@ class PatternIndex:
 
     def __init__(self, patterns: Iterable[CommandPattern]) -> None:
         self._by_word: dict[str, list[tuple[int, CommandPattern]]] = {}
-        self._others: list[tuple[int, CommandPattern]] = []
+        self._others: list[tuple[str, int, CommandPattern]] = []
         for number, pattern in enumerate(patterns):
             word = pattern.first_word
-            (self._others if word is None else self._by_word.setdefault(word, [])).append((number, pattern))
+            if word is None:
+                self._others.append((pattern.prefix, number, pattern))
+            else:
+                self._by_word.setdefault(word, []).append((number, pattern))
 
     def candidates(self, text: str) -> Iterator[tuple[int, CommandPattern]]:
-        """Yield number and pattern of those that could fit the text, in order of their numbers."""
-        end = len(text)
-        for mark in (BREAK, DYNAMIC, " "):
-            found = text.find(mark, 0, end)
-            end = end if found < 0 else found
-        if text[end : end + 1] == DYNAMIC:  # the first word itself is not known
-            named = [pair for pairs in self._by_word.values() for pair in pairs]
-        else:
-            named = self._by_word.get(text[:end], [])
-        if not self._others:
-            return iter(named)
-        return iter(sorted([*named, *self._others], key=lambda pair: pair[0]))
+        """Yield number and pattern of those that could fit the text: first those that fix its first word."""
+        known, dynamic, _ = text.partition(DYNAMIC)
+        word = _FIRST_WORD.match(known)
+        if dynamic and (word is None or word.end() == len(known)):  # the first word itself is not known
+            for pairs in self._by_word.values():
+                yield from pairs
+        elif word is not None:
+            yield from self._by_word.get(word.group(), ())
+        for prefix, number, pattern in self._others:
+            if known.startswith(prefix) or (dynamic and prefix.startswith(known)):
+                yield number, pattern
