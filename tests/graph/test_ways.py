@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from run_world import RUN, Work, World, by_the_book, finished, unit
 
 from assay.agents.protocol import RoleTask
@@ -177,6 +180,19 @@ async def test_a_role_without_result_asks_for_budget(world: World) -> None:
     acts = {("coder", "one", 1): lambda _: Work(stopped="20 model calls are used up")}
     assert finished(await world.go(acts=acts), RunStatus.DELIVERED)
     assert "20 model calls" in world.asked[1].description
+
+
+@pytest.mark.parametrize("role", ["planner", "tester", "coder", "reviewer"])
+async def test_a_role_that_needs_permission_waits_for_a_person_and_goes_on(world: World, role: str) -> None:
+    """The same attempt goes on when the answer is there; nothing is started anew."""
+
+    def asks(task: RoleTask) -> Work:
+        return replace(by_the_book(task), asks=True)
+
+    unit_name = "" if role == "planner" else "one"
+    assert finished(await world.go(acts={(role, unit_name, 1): asks}), RunStatus.DELIVERED)
+    assert [q.kind for q in world.asked].count(CheckpointKind.TOOL) == 1
+    assert [t.attempt for t in world.cast.seen if t.role == role] == [1, 1]
 
 
 async def test_no_more_budget_ends_the_run(world: World) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from assay.agents.protocol import Advance, Exhausted, Finished, RoleTask
+from assay.agents.protocol import Advance, Exhausted, Finished, NeedsDecision, RoleTask
 from assay.app.people import LocalPeople
 from assay.app.wiring import record_serializer
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
@@ -25,7 +25,7 @@ from assay.policies.gates import GateResult
 from assay.policies.settings import Budget, RoleSettings, Settings
 from assay.records.base import Record, canonical_json
 from assay.records.claims import ClaimDraft, ClaimKind
-from assay.records.decisions import Decision, DecisionType, Question
+from assay.records.decisions import CheckpointKind, Decision, DecisionType, Question
 from assay.records.entries import EntryKind
 from assay.records.plans import Plan, Requirement, Unit
 from assay.records.results import Doubt, Review, Specification, StatedTest
@@ -62,6 +62,8 @@ class Work:
     result: Record | None = None
     stopped: str | None = None
     """A reason for which it hands in nothing."""
+    asks: bool = False
+    """Whether it needs a person's permission for a tool call first."""
 
 
 Act = Callable[[RoleTask], Work]
@@ -121,6 +123,18 @@ class Player:
         world, task = self.cast.world, self.task
         name = task.unit.id if task.unit else ""
         work = self.cast.acts.get((task.role, name, task.attempt), by_the_book)(task)
+        permission = Question(
+            id=f"{task.name}:tool:1",
+            run=task.run,
+            unit=name or None,
+            kind=CheckpointKind.TOOL,
+            title="May it?",
+            args={"command": "git push"},
+            description="git push",
+            allowed=(DecisionType.APPROVE, DecisionType.REJECT),
+        )
+        if work.asks and permission.id not in decisions:
+            return NeedsDecision(question=permission)
         here = {p: t for p, t in work.files.items() if not p.startswith("held_out:")}
         apart = {p.removeprefix("held_out:"): t for p, t in work.files.items() if p.startswith("held_out:")}
         tree = await world.tree_with(task.commit, here)
