@@ -324,7 +324,7 @@ def read_note(engine: Engine) -> Started | None:
 def main(arguments: list[str]) -> int:
     """Do what the first argument says, and return the exit code."""
     root = os.environ.get("ASSAY_ENGINE_ROOT")
-    engine = Engine(state=Path(os.environ["ASSAY_STATE_DIR"]) / "engine", root=Path(root) if root else None)
+    engine = Engine(state=Path(os.environ["SETUP_STATE"]) / "engine", root=Path(root) if root else None)
     try:
         if arguments == ["ensure"]:
             ensure(engine, may_install=os.environ.get("DOCKER") != "no-install")

@@ -10,10 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from assay.app.machines import build
 from assay.errors import AssayError
-from assay.records.sandboxes import Image
-from assay.sandboxes.engine import Engine
-from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
 
 APT_INSTALL = Path(__file__).with_name("apt_install.sh")
 
@@ -21,30 +19,22 @@ APT_INSTALL = Path(__file__).with_name("apt_install.sh")
 def main(arguments: list[str]) -> int:
     """Build it, anew with `--force`, and return the exit code."""
     force = "--force" in arguments
-    places = BuildPlaces(
-        cache=Path(os.environ["ASSAY_CACHE_DIR"]) / "images",
-        lock=Path(os.environ["ASSAY_STATE_DIR"]) / "images.lock.json",
-    )
     started = time.monotonic()
 
     def progress(line: str) -> None:
         sys.stderr.write(f"    {time.monotonic() - started:5.0f} s  {line}\n")
 
-    async def build() -> Image:
-        engine = Engine()
-        try:
-            return await build_image(engine, load_recipe("python"), places, force=force, progress=progress)
-        finally:
-            await engine.close()
+    def run_build() -> None:
+        asyncio.run(build("python", force=force, progress=progress))
 
     try:
         try:
-            asyncio.run(build())
+            run_build()
         except AssayError:
             if not _may_install_debootstrap():
                 raise
             subprocess.run([APT_INSTALL, "debootstrap"], check=True, stdin=subprocess.DEVNULL)
-            asyncio.run(build())
+            run_build()
     except AssayError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -85,16 +85,16 @@ set_up_test_extras() {
     command -v gcc >/dev/null || missing+=(gcc)
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     # Unpacked and not installed: the package would start a service on a fixed port.
-    if ! command -v docker-registry >/dev/null && [ ! -x "$ASSAY_CACHE_DIR/registry/usr/bin/docker-registry" ]; then
-        say "unpacking Debian's docker-registry into $ASSAY_CACHE_DIR/registry, for the tests"
+    if ! command -v docker-registry >/dev/null && [ ! -x "$SETUP_CACHE/registry/usr/bin/docker-registry" ]; then
+        say "unpacking Debian's docker-registry into $SETUP_CACHE/registry, for the tests"
         local work
         fetch() { apt-get download -q=2 -o APT::Sandbox::User=root docker-registry; }
-        work=$(mktemp -d "$ASSAY_CACHE_DIR/registry.XXXXXX")
+        work=$(mktemp -d "$SETUP_CACHE/registry.XXXXXX")
         (cd "$work" && { fetch || { apt-get update -q=2 && fetch; }; } &&
             dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb) </dev/null >&2 ||
             die 3 "apt-get download docker-registry failed" "run: apt-get update && apt-get download docker-registry"
-        rm -rf -- "$ASSAY_CACHE_DIR/registry"
-        mv "$work" "$ASSAY_CACHE_DIR/registry"
+        rm -rf -- "$SETUP_CACHE/registry"
+        mv "$work" "$SETUP_CACHE/registry"
     fi
 }
 
@@ -105,9 +105,9 @@ if [ "$DOCKER" = no-install ] && [ "$kind" != check ] && [ -z "${DOCKER_HOST:-}$
         "start your engine (as root: systemctl start docker, or dockerd), or repeat without DOCKER=no-install"
 fi
 
-mkdir -p -m 700 "$ASSAY_STATE_DIR" "$ASSAY_CACHE_DIR"
+mkdir -p -m 700 "$SETUP_STATE" "$SETUP_CACHE"
 # One set-up at a time; the lock goes with this process, and no child keeps it.
-exec 9>"$ASSAY_STATE_DIR/setup.lock"
+exec 9>"$SETUP_STATE/setup.lock"
 flock -n 9 || { say "waiting for another set-up"; flock 9; }
 set_up_environment 9>&-
 if [ "$kind" != check ]; then

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import platformdirs
 import pytest
 
 from assay.records.sandboxes import Image
@@ -41,8 +41,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def user_cache() -> Path:
     """The cache that `make` uses, so that what set-up built is not built again."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
-    return Path(os.environ.get("ASSAY_CACHE_DIR") or default)
+    return platformdirs.user_cache_path("assay")
 
 
 @pytest.fixture

@@ -60,8 +60,9 @@ def apart() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="assay-") as directory:
         root = Path(directory)
         host = f"unix://{root / 'engine' / 'docker.sock'}"
-        settings = {"ASSAY_STATE_DIR": f"{root / 'state'}", "ASSAY_ENGINE_ROOT": f"{root / 'engine'}"}
-        yield {**settings, "ASSAY_CACHE_DIR": f"{root / 'cache'}", "DOCKER_HOST": host, "DOCKER": "install"}
+        state = f"{root / 'state'}"
+        settings = {"ASSAY_STATE": state, "SETUP_STATE": state, "ASSAY_ENGINE_ROOT": f"{root / 'engine'}"}
+        yield {**settings, "XDG_CACHE_HOME": f"{root / 'cache'}", "DOCKER_HOST": host, "DOCKER": "install"}
         script("engine.py", "clean", environment=settings)
 
 
@@ -86,7 +87,7 @@ def test_packages_are_not_installed_without_apt(tmp_path: Path) -> None:
     """On another system, the person is told what is missing and how to get it."""
     for tool in ("bash", "dirname", "id", "env"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
-    environment = {"PATH": str(tmp_path), "ASSAY_STATE_DIR": str(tmp_path / "state")}
+    environment = {"PATH": str(tmp_path), "ASSAY_STATE": str(tmp_path / "state")}
     done = script("apt_install.sh", "some-package", environment=environment)
     assert done.returncode == 2, done.stderr
     assert "some-package" in done.stderr
@@ -101,7 +102,7 @@ def test_an_engine_is_started_once_and_only_it_is_stopped(apart: dict[str, str])
     started = script("engine.py", "ensure", environment=apart)
     assert started.returncode == 0, started.stderr
     assert "starting the Docker engine" in started.stderr
-    note = Path(apart["ASSAY_STATE_DIR"]) / "engine" / "started.json"
+    note = Path(apart["ASSAY_STATE"]) / "engine" / "started.json"
     own = docker.DockerClient(base_url=apart["DOCKER_HOST"])
     assert own.info()["DockerRootDir"] == f"{apart['ASSAY_ENGINE_ROOT']}/data" != before
     own.close()
@@ -122,7 +123,7 @@ def test_an_engine_is_started_once_and_only_it_is_stopped(apart: dict[str, str])
 @pytest.mark.docker
 def test_what_a_half_finished_start_left_is_no_obstacle(apart: dict[str, str]) -> None:
     """A pid file and a note that name a living process which is no engine: it is left alone, and one starts."""
-    state = Path(apart["ASSAY_STATE_DIR"]) / "engine"
+    state = Path(apart["ASSAY_STATE"]) / "engine"
     state.mkdir(parents=True)
     with subprocess.Popen(["sleep", "1000"]) as bystander:
         (state / "dockerd.pid").write_text(str(bystander.pid))
