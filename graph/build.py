@@ -21,7 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
-from assay.graph import dependencies, integration, planning, routes, units
+from assay.graph import dependencies, implementing, integration, planning, reviewing, routes, specifying, units
 from assay.graph.finish import finish
 from assay.graph.services import Services
 from assay.graph.state import RunState, UnitOutcome, UnitRun
@@ -63,9 +63,9 @@ def build_graph(services: Services, checkpointer: Checkpointer = None) -> Graph:
 def build_unit_graph(services: Services) -> Graph:
     """Return the compiled graph of one unit."""
     graph = StateGraph(UnitRun, output_schema=UnitOutcome)
-    _add(graph, services, begin=dependencies.begin, specify=units.specify, blank=units.blank)
-    _add(graph, services, implement=units.implement, assay=units.assay, review=units.review)
-    _add(graph, services, assay_doubts=units.assay_doubts, gates=units.gates, ask=units.ask)
+    _add(graph, services, begin=dependencies.begin, specify=specifying.specify, blank=specifying.blank)
+    _add(graph, services, implement=implementing.implement, assay=implementing.assay, review=reviewing.review)
+    _add(graph, services, assay_doubts=reviewing.assay_doubts, gates=reviewing.gates, ask=units.ask)
     _add(graph, services, hand_back=dependencies.hand_back)
 
     stop = ["ask", "hand_back"]

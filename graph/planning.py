@@ -13,6 +13,7 @@ from assay.graph.checkpoints import ask
 from assay.graph.roles import Asks, Stopped, Void, take_turn
 from assay.graph.services import Services
 from assay.graph.state import RunState, UnitState
+from assay.graph.units import attempts_used
 from assay.records.base import canonical_json
 from assay.records.decisions import DecisionType, Question
 from assay.records.entries import EntryKind
@@ -41,9 +42,8 @@ async def plan(services: Services, state: RunState) -> Update:
     """The planner reads the ticket and the repository and cuts the work into units."""
     assert state.base
     attempt = state.plan_attempts + 1
-    allowed = services.settings.role("planner").budget.attempts
-    if allowed is not None and attempt > allowed:
-        return {"status": RunStatus.EXHAUSTED, "reason": f"the planner had its {allowed} tries"}
+    if (spent := await attempts_used(services, state.run, "run", "planner", attempt)) is not None:
+        return {"status": RunStatus.EXHAUSTED, "reason": spent}
     task = RoleTask(
         run=state.run,
         role="planner",

@@ -195,6 +195,13 @@ async def test_a_role_that_needs_permission_waits_for_a_person_and_goes_on(world
     assert [t.attempt for t in world.cast.seen if t.role == role] == [1, 1]
 
 
+async def test_a_granted_try_is_one_more(world: World) -> None:
+    """A coder that is stopped at its last try goes on when a person grants another, and not without."""
+    stopped = {("coder", "one", n): lambda _: Work(stopped="out of tokens") for n in (1, 2, 3)}
+    assert finished(await world.go(acts=stopped), RunStatus.DELIVERED)
+    assert [t.attempt for t in world.cast.seen if t.role == "coder"][-1] == 4
+
+
 async def test_no_more_budget_ends_the_run(world: World) -> None:
     """Declined, the run ends as exhausted with the reason."""
     acts = {("coder", "one", 1): lambda _: Work(stopped="20 model calls are used up")}
