@@ -142,7 +142,7 @@ class FileTools:
         root = _absolute(call.path)
         argv = ["grep", "-rnIFHZ", "--exclude-dir=.git", "-e", call.pattern, "--", root]
         result = await self._command(argv, what=root, fine=(0, 1))
-        matches = read_matches(result.stdout.head.decode(errors="backslashreplace"))
+        matches = sorted(read_matches(result.stdout.head.decode(errors="backslashreplace")), key=lambda m: m[0])
         if call.glob is not None:
             wanted = compile_glob(call.glob)
             matches = [m for m in matches if wanted(posixpath.relpath(m[0], root) if m[0] != root else root)]
