@@ -136,7 +136,7 @@ class Course:
         if kind not in (ClaimKind.FIX, ClaimKind.FEATURE) or self.facts.case.requirements or counting_ids(book):
             return ()
         files = self.facts.test_files
-        return tuple(i for i in passing if fail_at_base(base, i, files) is not AtBase.PASSES)
+        return tuple(i for i in passing if fail_at_base(base, i, files) is AtBase.ABSENT)
 
     @staticmethod
     def _is_whole(book: Book, subject: Subject) -> bool:

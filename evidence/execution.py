@@ -199,8 +199,9 @@ class Bench:
             output_limit=_STREAM_LIMIT,
             report=True,
         )
-        report = read_report(result, run.key)
-        return self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
+        report = read_report(result, run)
+        made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
+        return made.model_copy(update={"output": f"{made.output}\n[{run.control} is the judge's own and has to fail]"})
 
     def _evidence(
         self,

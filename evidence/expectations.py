@@ -57,10 +57,10 @@ class Reading:
             return Standing.LOST
         if not self.whole:
             return Standing.BROKEN
-        if test in self._twice:
-            return Standing.DUPLICATED
         outcome = self.outcome(test)
-        return Standing.MISSING if outcome is None else _stand_once(outcome)
+        if outcome is None:
+            return Standing.MISSING
+        return Standing.DUPLICATED if outcome.id in self._twice else _stand_once(outcome)
 
     def outcome(self, test: str) -> TestOutcome | None:
         """Return what was reported of an id, or of its file where that could not be collected."""

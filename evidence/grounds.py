@@ -293,9 +293,7 @@ def counting_ids(book: Book) -> tuple[str, ...]:
     if head is not None:
         for test in brought_ids(book):
             at_base = fail_at_base(base, test, book.facts.test_files)
-            shown = at_base is AtBase.COUNTS or (
-                at_base is not AtBase.PASSES and controlled(book, Subject.BROUGHT, test)
-            )
+            shown = at_base is AtBase.COUNTS or (at_base is AtBase.ABSENT and controlled(book, Subject.BROUGHT, test))
             if head.stand(test) is Standing.PASSED and shown:
                 found.append(test)
     return tuple(found)

@@ -48,6 +48,8 @@ class Run:
     stdin: bytes
     files: Mapping[str, bytes]
     key: bytes = field(repr=False)
+    control: str
+    """Name of the test that the judge adds and that must fail."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,9 +87,10 @@ def prepare(
         *("-p", "no:cacheprovider", *project.test_command),
         *("-q", "--tb=short", "--continue-on-collection-errors", LAST_OPTION, *modules),
     )
-    task = {"key": key.hex(), "select": None if select is None else sorted(select)}
+    control = f"test_{secrets.token_hex(5)}"
+    task = {"key": key.hex(), "control": control, "select": None if select is None else sorted(select)}
     sent = {LAUNCHER: launcher_source(), EMPTY_INI: b"[pytest]\n"}
-    return Run(argv=argv, cwd=root, stdin=json.dumps(task).encode(), files=sent, key=key)
+    return Run(argv=argv, cwd=root, stdin=json.dumps(task).encode(), files=sent, key=key, control=control)
 
 
 def environment(project: ProjectSettings) -> dict[str, str]:
@@ -137,20 +140,33 @@ def _configures_pytest(name: str, data: bytes) -> bool:
     return parser.has_section("pytest" if name == "tox.ini" else "tool:pytest")
 
 
-def read_report(result: CommandResult, key: bytes) -> Report:
+def read_report(result: CommandResult, run: Run) -> Report:
     """Return what the report of a run says.
 
     Args:
         result: how the command ended; no process of it is alive any more.
-        key: the run's own.
+        run: what was started.
 
     A file that could not be collected has an outcome of its own, under its path.
     """
-    lines, trouble = _authentic_lines(result.report.data if not result.report.cut else b"", key)
+    lines, trouble = _authentic_lines(result.report.data if not result.report.cut else b"", run.key)
     if result.report.cut:
         trouble = "the report was longer than what is kept"
     outcomes = _outcomes(lines)
-    return Report(outcomes=outcomes, trouble=trouble or _disagreement(lines, result, outcomes))
+    trouble = trouble or _disagreement(lines, result, outcomes) or _uncontrolled(outcomes, run.control)
+    own = tuple(o for o in outcomes if not o.id.endswith(f"::{run.control}"))
+    return Report(outcomes=own, trouble=trouble)
+
+
+def _uncontrolled(outcomes: Sequence[TestOutcome], control: str) -> str:
+    """Return why results cannot be believed: the test that must fail was not there, or did not; empty where it did."""
+    tests = [o for o in outcomes if "::" in o.id]
+    found = [o for o in tests if o.id.endswith(f"::{control}")]
+    if tests and [o.reports for o in found] != [1]:
+        return "the test that the judge added was not run once"
+    if any(o.passed for o in found):
+        return "a test that must fail passed in this run, so nothing that passed in it shows anything"
+    return ""
 
 
 def _authentic_lines(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], str]:

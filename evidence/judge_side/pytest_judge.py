@@ -88,20 +88,34 @@ def text_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:MESSAGE_LENGTH]
 
 
+def make_control(beside: pytest.Item, name: str) -> pytest.Item:
+    """Return a test that must fail, in a new file beside that of another test: what forges results forges its, too."""
+    path = beside.path.parent / f"{name}.py"
+    path.write_text(f"def {name}():\n    assert {len(name)} == 0\n")
+    module = beside.getparent(pytest.Module)
+    parent = module.parent if module is not None else beside.session
+    made: pytest.Module = pytest.Module.from_parent(parent, path=path)
+    control: pytest.Item = pytest.Function.from_parent(made, name=name, callobj=getattr(made.obj, name))
+    return control
+
+
 class Reporter:
     """A pytest plugin that reports what it saw itself, beside what pytest's own reports say."""
 
-    def __init__(self, emit: Emit, tree: str, select: frozenset[str] | None) -> None:
+    def __init__(self, emit: Emit, tree: str, select: frozenset[str] | None, control: str) -> None:
         self.emit = emit
         self.tree = tree
         self.select = select
+        self.control = control
         self.seen: dict[tuple[str, str], dict[str, str]] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep what was asked for, after everybody else had their say."""
+        """Keep what was asked for, after everybody else had their say, and add a test that must fail."""
         if self.select is not None:
             items[:] = [item for item in items if item.nodeid in self.select]
+        if items:
+            items.append(make_control(items[-1], self.control))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -154,6 +168,7 @@ def main() -> None:
     emit = open_channel(bytes.fromhex(task.pop("key")))
     leave = os._exit
     tree, source_roots, *arguments = sys.argv[1:]
+    control = task["control"]
     select = None if task["select"] is None else frozenset(task["select"])
     # The image is trusted and the tree is not: plugins are those which are found before the tree is on the path.
     plugins = [entry.load() for entry in importlib.metadata.entry_points(group="pytest11")]
@@ -163,7 +178,7 @@ def main() -> None:
     sys.argv[:] = ["pytest", *arguments]
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
     del task
-    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select)]))
+    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select, control)]))
     emit(kind="end", status=status)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from assay.evidence.adopt import adopt
+from assay.evidence.environment import seal
+from assay.evidence.execution import Bench, Order
+from assay.evidence.expectations import Reading
+from assay.evidence.facts import Subject
+from assay.evidence.layout import lay_out
 from assay.evidence.protocol import BlankResult, Case, TrustedTests
 from assay.evidence.prove import Assayer
 from assay.policies.settings import ProofSettings, Settings
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
-from assay.records.evidence import Evidence
+from assay.records.evidence import Cell, Evidence, Side
 from assay.records.plans import Requirement
 from assay.records.results import StatedTest
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, TreeFile, blob_id
@@ -78,6 +84,28 @@ class World:
         tree = await self.tree(files, onto)
         return await self.git.commit_tree(tree, [onto] if onto else [], "a change\n", author="A <a@b>", at=AT)
 
+    async def run_cell(self, base: str, head: str, *, source: Side, tests: Side) -> Reading:
+        """Execute one cell of the matrix, once, and return what it showed."""
+        profile = seal(self.settings)
+        image = await self.sandboxes.image(profile)
+        bench = Bench(
+            "run",
+            git=self.git,
+            ledger=self.ledger,
+            blobs=self.blobs,
+            sandboxes=self.sandboxes,
+            settings=self.settings,
+            clock=SystemClock(),
+            image=image,
+            profile=profile,
+            progress=None,
+        )
+        about = case(base, head)
+        layout = await lay_out(self.git, self.settings, about, await adopt(self.git, about.claim))
+        cell = Cell(source=source, tests=tests)
+        tree = await self.git.write_tree(layout.tree(cell, Subject.REGRESSION))
+        return Reading(await bench.execute(Order(purpose="cell", cell=cell, commit=head, tree=tree)))
+
     async def prove(self, base: str, head: str, kind: ClaimKind = ClaimKind.FIX, **extra: object) -> Verdict:
         """Prove a claim that states nothing but its kind; `extra` goes into the draft."""
         return await self.assayer().prove(case(base, head, kind, **extra))
@@ -116,13 +144,19 @@ def states(test: str, requirement: str = "R1", *, held_out: bool = False, becaus
     return StatedTest(id=test, requirement=requirement, fails_because=because, held_out=held_out)
 
 
+@pytest.fixture(scope="session")
+def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests keep baselines, as one machine's runs do."""
+    return tmp_path_factory.mktemp("baselines")
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, baselines: Path) -> AsyncIterator[World]:
     """A world with Docker."""
     provider = DockerProvider()
     ledger = SqliteLedger(tmp_path / "ledger.db", SystemClock())
     async with await GitStore.open(tmp_path / "git") as git, ledger:
-        yield World(git=git, ledger=ledger, blobs=FileBlobs(tmp_path / "blobs"), sandboxes=provider)
+        yield World(git=git, ledger=ledger, blobs=FileBlobs(tmp_path / "blobs"), sandboxes=provider, cache=baselines)
     await provider.close()
 
 

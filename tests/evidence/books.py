@@ -1,0 +1,184 @@
+"""Cases as data for the judge: a perfect one, and every way in which it can be spoiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from assay.evidence.environment import CANARY_FAILS, CANARY_PASSES
+from assay.evidence.facts import Facts, Subject, Trial, Variant
+from assay.evidence.protocol import Case, TrustedTests
+from assay.policies.settings import ProjectSettings
+from assay.records.checks import Check
+from assay.records.claims import Claim, ClaimDraft, ClaimKind
+from assay.records.evidence import Cell, Evidence, FailureKind, PhaseOutcome, TestOutcome
+from assay.records.plans import Requirement
+from assay.records.results import StatedTest
+from assay.records.sandboxes import Exited
+from assay.records.verdicts import Step
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+STEPS = tuple(Step(id=i, title=i, outcome="passed") for i in ("S0", "S1", "S2", "S3"))
+
+
+def passed(test: str) -> TestOutcome:
+    """Return the outcome of a test that passed."""
+    return TestOutcome(id=test, setup="passed", call="passed", teardown="passed")
+
+
+def failed(test: str, kind: FailureKind = "assertion", phase: PhaseOutcome = "failed") -> TestOutcome:
+    """Return the outcome of a test that did not pass."""
+    return TestOutcome(
+        id=test, setup="passed", call=phase, teardown="passed", failure=kind, message=f"{kind} of {test}"
+    )
+
+
+def uncollected(file: str) -> TestOutcome:
+    """Return the outcome of a file that could not be imported."""
+    return TestOutcome(id=file, reports=0, setup="error", failure="import", message="ImportError: no f")
+
+
+@dataclass
+class Records:
+    """Facts and evidence in the making."""
+
+    facts: Facts
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+    def add(
+        self,
+        subject: Subject,
+        variant: Variant,
+        outcomes: Iterable[TestOutcome],
+        *,
+        replicate: int = 0,
+        alone: bool = False,
+        expected: tuple[str, ...] = (),
+        check: str | None = None,
+    ) -> str:
+        """Add one execution and return the id of its evidence."""
+        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}".replace(" ", "-")
+        made = tuple(outcomes)
+        bad = any(not o.passed and "failed" in (o.setup, o.call, o.teardown) for o in made)
+        self.evidence[name] = Evidence(
+            id=name,
+            purpose=subject.value,
+            cell=Cell(source="base" if variant == "base" else "head", tests="base"),
+            replicate=replicate,
+            commit="0" * 40,
+            tree="1" * 40,
+            image="sha256:2",
+            policy="sha256:3",
+            argv=("python3",),
+            ending=Exited(code=1 if bad else 0),
+            outcomes=made,
+            expected=expected,
+            started=AT,
+            seconds=1.0,
+        )
+        trial = Trial(subject=subject, variant=variant, replicate=replicate, alone=alone, check=check, evidence=name)
+        self.facts = self.facts.model_copy(update={"trials": (*self.facts.trials, trial)})
+        return name
+
+    def change(self, name: str, **fields: object) -> Records:
+        """Return a copy in which one piece of evidence has other fields."""
+        changed = self.evidence[name].model_copy(update=fields)
+        return replace(self, evidence={**self.evidence, name: changed})
+
+    def without(self, name: str) -> Records:
+        """Return a copy in which one piece of evidence is lost from the store."""
+        return replace(self, evidence={k: v for k, v in self.evidence.items() if k != name})
+
+    def with_facts(self, **fields: object) -> Records:
+        """Return a copy with other facts."""
+        return replace(self, facts=self.facts.model_copy(update=fields))
+
+    def with_draft(self, **fields: object) -> Records:
+        """Return a copy whose claim says something else."""
+        case = self.facts.case
+        draft = case.claim.draft.model_copy(update=fields)
+        claim = case.claim.model_copy(update={"draft": draft})
+        return self.with_facts(case=case.model_copy(update={"claim": claim}))
+
+
+def canary(records: Records) -> None:
+    """Add a canary that does what it must."""
+    records.add(Subject.CANARY, "base", [passed(CANARY_PASSES), failed(CANARY_FAILS)])
+
+
+def start(kind: ClaimKind, requirements: tuple[Requirement, ...], stated: tuple[StatedTest, ...]) -> Records:
+    """Return the facts of a case in which nothing was executed yet."""
+    draft = ClaimDraft(kind=kind, statement="It works.")
+    claim = Claim(id="c1", author="coder", base="a" * 40, head="b" * 40, draft=draft)
+    trusted = TrustedTests(visible="c" * 40, held_out="d" * 40, stated=stated) if stated else TrustedTests()
+    case = Case(run="run", claim=claim, requirements=requirements, trusted=trusted)
+    facts = Facts(
+        case=case,
+        tree="e" * 40,
+        project=ProjectSettings(),
+        baseline_runs=2,
+        replicates=2,
+        steps=STEPS,
+        program_changed=("calc.py",),
+        test_files=frozenset({"tests/test_a.py", "tests/test_v.py", "tests/test_h.py", "tests/test_n.py"}),
+    )
+    return Records(facts)
+
+
+def graph_case(tests: int = 2, requirements: int = 2, *, vacuous: bool = False) -> Records:
+    """Return everything that proves a unit: requirements with visible and held-out tests, and a suite that holds.
+
+    Args:
+        tests: ids of the base's suite.
+        requirements: each has one visible and one held-out test.
+        vacuous: the trusted tests cannot be imported at the base, and null implementations fail them.
+    """
+    ids = [f"R{n}" for n in range(1, requirements + 1)]
+    visible = [f"tests/test_v.py::test_{i}" for i in ids]
+    hidden = [f"tests/test_h.py::test_{i}" for i in ids]
+    stated = tuple(
+        StatedTest(id=test, requirement=requirement, fails_because="", held_out=held_out)
+        for held_out, names in ((False, visible), (True, hidden))
+        for requirement, test in zip(ids, names, strict=True)
+    )
+    records = start(ClaimKind.FEATURE, tuple(Requirement(id=i, text=f"{i} holds.") for i in ids), stated)
+    canary(records)
+    suite = [f"tests/test_a.py::test_{n}" for n in range(tests)]
+    for replicate in range(2):
+        records.add(Subject.REGRESSION, "base", map(passed, suite), replicate=replicate)
+    records.add(Subject.REGRESSION, "head", map(passed, suite), expected=tuple(suite))
+    for subject, names, file in (
+        (Subject.VISIBLE, visible, "tests/test_v.py"),
+        (Subject.HELD_OUT, hidden, "tests/test_h.py"),
+    ):
+        at_base = [uncollected(file)] if vacuous else [failed(n) for n in names]
+        records.add(subject, "base", at_base, expected=tuple(names))
+        records.add(subject, "head", map(passed, names), expected=tuple(names))
+        if vacuous:
+            records.add(subject, "null-raise", [failed(n, "error") for n in names], expected=tuple(names))
+            records.add(subject, "null-return", map(failed, names), expected=tuple(names))
+    return records
+
+
+def check_case(kind: ClaimKind = ClaimKind.FIX, *, vacuous: bool = False) -> Records:
+    """Return everything that proves a change that nobody stated requirements for: its own test shows it."""
+    records = start(kind, (), ())
+    records.facts = records.facts.model_copy(update={"judge_side_changed": ("tests/test_n.py",)})
+    canary(records)
+    suite = ["tests/test_a.py::test_0", "tests/test_a.py::test_1"]
+    new = "tests/test_n.py::test_new"
+    for replicate in range(2):
+        records.add(Subject.REGRESSION, "base", map(passed, suite), replicate=replicate)
+    records.add(Subject.REGRESSION, "head", map(passed, suite), expected=tuple(suite))
+    records.add(Subject.BROUGHT, "head", map(passed, [*suite, new]))
+    records.add(Subject.BROUGHT, "base", [uncollected("tests/test_n.py") if vacuous else failed(new)], expected=(new,))
+    if vacuous:
+        records.add(Subject.BROUGHT, "null-raise", [failed(new, "error")], expected=(new,))
+        records.add(Subject.BROUGHT, "null-return", [failed(new)], expected=(new,))
+    return records
+
+
+def author_check(name: str = "own") -> Check:
+    """Return a check of the author's own."""
+    return Check(id=name, command=("true",))
