@@ -116,7 +116,7 @@ class CommandPattern:
             if char == DYNAMIC:
                 reached = set(range(min(reached), len(tokens) + 1)) if reached else reached
                 continue
-            if tail and len(tokens) in reached and char in (BREAK, " "):
+            if tail and len(tokens) in reached and _is_blank(char):
                 return True
             moved = set()
             for at in reached:
@@ -127,6 +127,8 @@ class CommandPattern:
                     moved.add(at)
                 elif _fits(want, special, char):
                     moved.add(at + 1)
+                    if special and want == BREAK:  # which is any number of blanks
+                        moved.add(at)
             reached = _skip_stars(moved, tokens)
             if not reached:
                 return False
@@ -137,8 +139,12 @@ def _fits(want: str, special: bool, char: str) -> bool:
     if special and want == _ONE:
         return char != BREAK
     if special and want == BREAK:
-        return char in (BREAK, " ")
+        return _is_blank(char)
     return want == char
+
+
+def _is_blank(char: str) -> bool:
+    return char == BREAK or char.isspace()
 
 
 def _skip_stars(positions: set[int], tokens: tuple[tuple[str, bool], ...]) -> set[int]:

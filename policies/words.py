@@ -218,6 +218,6 @@ def _ansi_character(found: re.Match[str]) -> str:
     if hexadecimal:
         return chr(int(hexadecimal, 16))
     code = int(short or long, 16)
-    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+    if code > 0x7F:  # what bash makes of it depends on the locale
         raise Unreadable
-    return chr(code).encode().decode("latin-1")
+    return chr(code)
