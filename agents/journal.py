@@ -4,8 +4,9 @@ The transcript is written first and is what a role goes on from; the ledger foll
 kept from it is made good when the journal is opened again. A transcript that is shorter than the
 ledger says, or other than it says, is corrupt.
 
-A turn is written while the next one is being made, so that nobody waits for a disk; it is durable
-before the next one is written. So a kill costs the turn that is being made, and at most the one before it.
+Turns are written while the next one is being made, so that nobody waits for a disk; no more than a
+step (an answer and a result) is ever unwritten. So a kill costs the step that is being made, and at
+most the one whose writing it interrupts.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from assay.store.transcripts import Transcript
 
 _LEDGERED: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.TREE_SAVED)
 
+UNWRITTEN: Final = 2
+"""Turns that may be on their way to the disk while the next one is being made."""
+
 Fact = tuple[EntryKind, str, dict[str, JsonValue]]
 """Kind, key and body of an entry."""
 
@@ -53,7 +57,8 @@ class Journal:
         self._transcript = transcript
         self._redact = redact
         self._count = count
-        self._writing: asyncio.Task[None] | None = None
+        self._unwritten: list[tuple[dict[str, JsonValue], list[Fact]]] = []
+        self._writer: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -98,11 +103,12 @@ class Journal:
             await self._transcript.close()
 
     async def add(self, turn: Turn) -> None:
-        """Take a turn into account, as it is written down, once the one before it is durable.
+        """Take a turn into account as it is going to be written, and have it written.
 
-        Raises whatever kept the one before from being written: DiskFull, InfrastructureError.
+        Raises whatever kept an earlier one from being written: DiskFull, InfrastructureError.
         """
-        await self.settle()
+        if len(self._unwritten) >= UNWRITTEN or (self._writer is not None and self._writer.done()):
+            await self.settle()
         line: JsonValue = turn.model_dump(mode="json", exclude_defaults=True) | {"type": turn.type}
         clean = self._redact(line) if self._redact is not None else line
         written = turn if clean == line else TURNS.validate_python(clean)
@@ -110,13 +116,15 @@ class Journal:
         facts = list(self._facts(written))
         for fact in facts:
             self._count(fact)
-        self._writing = asyncio.create_task(self._write(cast("dict[str, JsonValue]", clean), facts))
+        self._unwritten.append((cast("dict[str, JsonValue]", clean), facts))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
 
     async def settle(self) -> None:
         """Wait until everything is durable."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await asyncio.shield(writing)
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await asyncio.shield(writer)
 
     async def ended(self) -> Entry | None:
         """Return the entry that says how the task ended, or None."""
@@ -127,10 +135,19 @@ class Journal:
         await self.settle()
         await self._record((EntryKind.ROLE_ENDED, self._end_key, {"advance": advance.model_dump(mode="json")}))
 
-    async def _write(self, line: dict[str, JsonValue], facts: list[Fact]) -> None:
-        digest = await self._transcript.append(line)
-        for fact in facts:
-            await self._record(self._placed(fact, self._transcript.length, digest))
+    async def _write(self) -> None:
+        """Write what is unwritten, and what is added meanwhile: the slower the disk, the more at once."""
+        while self._unwritten:
+            turns = list(self._unwritten)
+            first = self._transcript.length + 1
+            digests = await self._transcript.append_all([line for line, _ in turns])
+            placed = [
+                self._placed(fact, number, digest)
+                for number, (digest, (_, facts)) in enumerate(zip(digests, turns, strict=True), first)
+                for fact in facts
+            ]
+            await asyncio.gather(*(self._record(fact) for fact in placed))
+            del self._unwritten[: len(turns)]
 
     def _placed(self, fact: Fact, line: int, digest: str) -> Fact:
         kind, key, body = fact

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,9 +79,14 @@ class Transcript:
         Raises DiskFull or InfrastructureError, and ValueError for what JSON cannot say; the file
         is as before then.
         """
-        clean = self._redact(dict(line)) if self._redact else dict(line)
-        data = json.dumps(clean, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
-        return await asyncio.to_thread(self._append, data)
+        return (await self.append_all([line]))[0]
+
+    async def append_all(self, lines: Sequence[Mapping[str, JsonValue]]) -> tuple[str, ...]:
+        """Add lines with one write, and return the digest of the file with each of them, one after the other.
+
+        Raises as `append` does.
+        """
+        return await asyncio.to_thread(self._append, lines)
 
     async def lines(self) -> tuple[dict[str, JsonValue], ...]:
         """Return all lines; raises StoreCorrupt naming one that is not a JSON object."""
@@ -102,7 +107,9 @@ class Transcript:
     ) -> None:
         await self.close()
 
-    def _append(self, data: bytes) -> str:
+    def _append(self, lines: Sequence[Mapping[str, JsonValue]]) -> tuple[str, ...]:
+        encoded = [self._encode(line) for line in lines]
+        data = b"".join(encoded)
         with self._lock, disk_errors(self._path):
             if self._descriptor is None:
                 raise ValueError(f"the transcript {self._path} is closed")
@@ -114,10 +121,17 @@ class Transcript:
             except OSError:
                 os.ftruncate(self._descriptor, self._size)
                 raise
-            self._size += len(data)
-            self._length += 1
-            self._hash.update(data)
-            return self.digest
+            digests: list[str] = []
+            for line in encoded:
+                self._size += len(line)
+                self._length += 1
+                self._hash.update(line)
+                digests.append(self.digest)
+            return tuple(digests)
+
+    def _encode(self, line: Mapping[str, JsonValue]) -> bytes:
+        clean = self._redact(dict(line)) if self._redact else dict(line)
+        return json.dumps(clean, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
     def _lines(self) -> tuple[dict[str, JsonValue], ...]:
         with self._lock, disk_errors(self._path):

@@ -48,7 +48,7 @@ RULES = ToolRules(ask=("execute(put c.py *)",), allow=("*", "execute"))
 
 
 EVERYTHING = {
-    *("SqliteLedger.append", "GitStore.write_tree", "GitStore.set_ref", "FileBlobs.put", "Transcript.append"),
+    *("SqliteLedger.append", "GitStore.write_tree", "GitStore.set_ref", "FileBlobs.put", "Transcript.append_all"),
     *(f"FakeSandbox.{name}" for name in ("run", "put_tree", "take_tree", "close")),
     "FakeSandboxProvider.open",
 }
@@ -93,7 +93,7 @@ async def mined(bench: Bench, points: Points, monkeypatch: pytest.MonkeyPatch) -
             (bench.git, "set_ref"),
             (bench.blobs, "put"),
             (bench.sandboxes, "open"),
-            (Transcript, "append"),
+            (Transcript, "append_all"),
             (FakeSandbox, "run"),
             (FakeSandbox, "put_tree"),
             (FakeSandbox, "take_tree"),
