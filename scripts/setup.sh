@@ -51,13 +51,15 @@ install_packages() {
 
 set_up_environment() {
     local python
-    if "$PYTHON_RUN" -m pip --version >/dev/null 2>&1; then
+    # pip takes a package whose files were half written for an installed one, so a killed installation is begun again.
+    local begun="$ASSAY_VENV/assay-installing"
+    if [ ! -e "$begun" ] && "$PYTHON_RUN" -m pip --version >/dev/null 2>&1; then
         if installed "$environment" || installed test; then
             return
         fi
     else
         if [ -e "$ASSAY_VENV" ]; then
-            say "removing a virtual environment that does not work: $ASSAY_VENV"
+            say "removing a virtual environment that is not whole: $ASSAY_VENV"
             rm -rf -- "$ASSAY_VENV"
         fi
         if ! python=$(find_python); then
@@ -71,10 +73,13 @@ set_up_environment() {
     fi
     say "installing Python packages (a minute or two the first time)"
     rm -f "$ASSAY_VENV"/assay-*.stamp
-    pip_install --upgrade 'pip>=25.1' || die 3 "pip could not upgrade itself" "look at what it says above"
-    install_packages || die 3 "pip could not install what pyproject.toml names" \
-        "look at what it says above; if the environment is damaged: rm -rf $ASSAY_VENV"
+    touch "$begun"
+    if ! { pip_install --upgrade 'pip>=25.1' && install_packages; }; then
+        rm -f "$begun" # it failed by itself, and left the packages as they were
+        die 3 "pip could not install what pyproject.toml names" "look at what it says above, then repeat"
+    fi
     stamp_of "$environment" >"$ASSAY_VENV/assay-$environment.stamp"
+    rm -f "$begun"
 }
 
 set_up_test_extras() {
