@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from assay.errors import ConfigurationError
@@ -10,6 +11,7 @@ from assay.policies.loading import default_settings, parse_settings
 from assay.policies.settings import Settings
 from assay.records.trees import EXECUTABLE, REGULAR
 from assay.store.git import GitStore
+from assay.store.state import StateDirectory, state_root
 
 FILE = "assay.toml"
 
@@ -35,6 +37,13 @@ async def settings_for(git: GitStore, repo: Path, revision: str | None, config: 
     return _relative_to(
         parse_settings(text, name=f"{FILE} at {commit[:12]}"), repo.absolute()
     ), f"{FILE} at {commit[:12]}"
+
+
+async def look_up_settings(repo: Path, config: Path | None, *, root: Path | None = None) -> tuple[Settings, str]:
+    """Return the settings at a repository's HEAD as `settings_for` does, for a look at them without a run."""
+    state = StateDirectory.open(root or state_root(os.environ))
+    async with await GitStore.open(state.git) as git:
+        return await settings_for(git, repo, None, config)
 
 
 def _relative_to(settings: Settings, folder: Path) -> Settings:

@@ -62,10 +62,16 @@ class FileDecider:
 
         Raises DecisionError for a file that cannot be read.
         """
-        self._people, self._clock, self._name = people, clock, path.name
+        self._people, self._clock = people, clock
+        self.via = f"file:{path.name}"
+        """How its decisions are recorded."""
         self._open = _read(path)
         for kind, unit in used:
-            self._take(kind, unit)
+            self.pass_over(kind, unit)
+
+    def pass_over(self, kind: CheckpointKind, unit: str | None) -> None:
+        """Use up the entry that answered such a question in an earlier session of the run."""
+        self._take(kind, unit)
 
     async def decide(self, question: Question, *, refused: str | None) -> dict[str, Any] | None:
         """Return the answer of the next entry that fits, or None where the file has none left."""
@@ -76,7 +82,7 @@ class FileDecider:
             question,
             filed.decision,
             by=getpass.getuser(),
-            via=f"file:{self._name}",
+            via=self.via,
             at=self._clock.now(),
             message=filed.message,
             args=filed.args,

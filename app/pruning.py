@@ -44,7 +44,7 @@ async def prune(assay: Assay, *, older_than: timedelta, run: str | None = None, 
         size += house.state.size_of_run(name)
         if not dry:
             with house.state.lock_run(name):
-                await house.checkpointer.adelete_thread(name)
+                await (await house.checkpointer()).adelete_thread(name)
                 kind = "checks" if checked else "runs"
                 await house.git.delete_refs(f"refs/assay/{kind}/{name}/")
                 await house.ledger.forget(name)

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from langgraph.types import Command
 
 from assay.app.deciders import Decider
 from assay.app.manifests import ROLES, Manifest, keep, read_manifest, with_model, write_manifest
 from assay.app.statuses import LIFE, open_questions, status_of, summary_of
 from assay.app.wiring import House, open_house
 from assay.errors import AssayError, RunError
-from assay.graph.build import build_graph
-from assay.graph.state import RunState
 from assay.policies.settings import Settings
 from assay.records.base import digest_of_bytes
 from assay.records.decisions import CheckpointKind, Decision, Question
@@ -124,6 +121,8 @@ class Assay:
         Returns where the run stands then, and why. Raises RunError where another process advances it or
         it is over. A failure of what assay needs is recorded, raised, and can be resumed.
         """
+        from assay.graph.build import build_graph  # here, because it loads LangGraph, which takes a second
+
         with self.house.state.lock_run(run), structlog.contextvars.bound_contextvars(run=run):
             entries = await self.house.ledger.entries(run)
             manifest, started = await read_manifest(self.house.ledger, run)
@@ -134,7 +133,7 @@ class Assay:
                 await self._record(run, EntryKind.RUN_RESUMED, {"by": getpass.getuser(), "pid": os.getpid()})
             made = _decided(entries)
             services = await self.house.services(manifest, started)
-            graph = build_graph(services, self.house.checkpointer)
+            graph = build_graph(services, await self.house.checkpointer())
             try:
                 return await self._to_next_stop(run, graph, decider(made) if decider else None)
             except AssayError as error:
@@ -178,6 +177,10 @@ class Assay:
         return open_questions(await self.house.ledger.entries(run))
 
     async def _to_next_stop(self, run: str, graph: Any, decider: Decider | None) -> tuple[RunStatus, str]:
+        from langgraph.types import Command
+
+        from assay.graph.state import RunState
+
         config = {"configurable": {"thread_id": run}, "recursion_limit": _SUPERSTEPS}
         snapshot = await graph.aget_state(config)
         given: Any = None if snapshot.created_at else RunState(run=run)

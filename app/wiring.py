@@ -1,29 +1,23 @@
-"""The only place that chooses concrete classes. A host replaces any part by giving its own."""
+"""The only place that chooses concrete classes. A host replaces any part by giving its own.
+
+What only an advancing run needs (the graph, the roles, the proof) is imported when one advances:
+LangGraph takes a second, and `assay runs` shall not.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import aiosqlite
-from langchain_core.language_models import BaseChatModel
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-from assay.agents.models import open_model
 from assay.agents.protocol import RoleAgent, RoleTask
-from assay.agents.roles import AgentRoles
 from assay.app.manifests import Manifest, load_settings, load_ticket
 from assay.app.observing import Listener, ObservedLedger
 from assay.app.people import LocalPeople
-from assay.evidence.gates import CommandGates
-from assay.evidence.prove import Assayer
-from assay.graph import state as graph_state
-from assay.graph.services import Services
 from assay.policies.settings import RoleSettings, Settings
 from assay.records import runs as run_records
 from assay.records.entries import Entry
@@ -37,7 +31,15 @@ from assay.store.protocol import Blobs, Clock, Ledger
 from assay.store.redaction import Redact, Redactor
 from assay.store.state import StateDirectory, state_root
 
-Models = Callable[[str, RoleSettings], BaseChatModel]
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    from assay.evidence.prove import Assayer
+    from assay.graph.services import Services
+
+Models = Callable[[str, RoleSettings], "BaseChatModel"]
 RoleMaker = Callable[[RoleTask], RoleAgent]
 
 AUTHOR = "assay <assay@localhost>"
@@ -55,13 +57,18 @@ class House:
     clock: Clock
     people: LocalPeople
     sandboxes: SandboxProvider
-    checkpointer: BaseCheckpointSaver[str]
+    checkpointer: Callable[[], Awaitable[BaseCheckpointSaver[str]]]
+    """Opens the saver of LangGraph's state, the first time that it is asked for."""
     models: Models
     roles: Mapping[str, RoleMaker]
     redact: Redact
 
     async def services(self, manifest: Manifest, started: Entry) -> Services:
         """Return what the graph of one run works with."""
+        from assay.agents.roles import AgentRoles
+        from assay.evidence.gates import CommandGates
+        from assay.graph.services import Services
+
         settings = await load_settings(self.blobs, manifest)
         return Services(
             ticket=await load_ticket(self.blobs, manifest),
@@ -93,6 +100,8 @@ class House:
 
     def assayer(self, settings: Settings) -> Assayer:
         """Return the proof under these settings."""
+        from assay.evidence.prove import Assayer
+
         return Assayer(
             git=self.git,
             ledger=self.ledger,
@@ -142,8 +151,15 @@ async def open_house(
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)
         stack.push_async_callback(git.close)
-        if checkpointer is None:
-            checkpointer = await stack.enter_async_context(_sqlite_saver(state.checkpoints))
+        opening = asyncio.Lock()
+
+        async def saver() -> BaseCheckpointSaver[str]:
+            nonlocal checkpointer
+            async with opening:
+                if checkpointer is None:
+                    checkpointer = await stack.enter_async_context(_sqlite_saver(state.checkpoints))
+            return checkpointer
+
         yield House(
             state=state,
             git=git,
@@ -152,11 +168,17 @@ async def open_house(
             clock=clock,
             people=LocalPeople.at(state.root / "people.key"),
             sandboxes=sandboxes,
-            checkpointer=checkpointer,
-            models=models or (lambda _role, settings: open_model(settings.model, settings.parameters)),
+            checkpointer=saver,
+            models=models or _open_named_model,
             roles=roles or {},
             redact=redact,
         )
+
+
+def _open_named_model(_role: str, settings: RoleSettings) -> BaseChatModel:
+    from assay.agents.models import open_model
+
+    return open_model(settings.model, settings.parameters)
 
 
 def record_serializer() -> JsonPlusSerializer:
@@ -164,6 +186,10 @@ def record_serializer() -> JsonPlusSerializer:
 
     What is not named here would come back as a plain dict, in silence.
     """
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    from assay.graph import state as graph_state
+
     kinds = (
         graph_state.RunState,
         graph_state.UnitRun,
@@ -177,6 +203,9 @@ def record_serializer() -> JsonPlusSerializer:
 
 @asynccontextmanager
 async def _sqlite_saver(path: Path) -> AsyncIterator[BaseCheckpointSaver[str]]:
+    import aiosqlite
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA synchronous=FULL")
         saver = AsyncSqliteSaver(connection, serde=record_serializer())

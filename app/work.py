@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from assay.agents.turns import TURNS, Answer, Result
 from assay.policies.budgets import spent
 from assay.records.entries import Entry, EntryKind
 from assay.reports.facts import CommandFacts, WorkFacts
@@ -62,6 +61,8 @@ async def commands_of(entries: Sequence[Entry], path: Callable[[str], Path]) -> 
 
 async def _commands_in(path: Path) -> dict[int, str]:
     """Return line of the result to text of the command, of one transcript."""
+    from assay.agents.turns import TURNS, Answer, Result  # here, because it loads LangChain's messages
+
     if not path.exists():
         return {}
     calls: dict[str, str] = {}

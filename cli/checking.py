@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
+import structlog
 
 from assay.app.checks import Change, check, parse_range, read_claim
 from assay.app.configuration import settings_for
@@ -15,12 +12,14 @@ from assay.app.reporting import write_report
 from assay.app.service import Assay
 from assay.cli.endings import Ended
 from assay.cli.progress import Progress
-from assay.cli.sessions import STOPPED, Stopped, configure_logs, run_session
+from assay.cli.results import outline_check
+from assay.cli.running import warn_of_dirt
+from assay.cli.sessions import run_session
+from assay.cli.streams import Streams
 from assay.errors import UsageError
 from assay.records.claims import ClaimKind
 from assay.records.runs import RunStatus
-from assay.records.verdicts import Verdict, VerdictStatus
-from assay.reports.facts import CheckFacts
+from assay.records.verdicts import VerdictStatus
 from assay.reports.terminal import print_terminal
 from assay.tickets.reading import read_ticket
 
@@ -46,8 +45,6 @@ def check_change(
     state: Path | None,
 ) -> None:
     """Examine a change, and end with the exit code of its verdict."""
-    configure_logs(as_json=as_json)
-    console = Console(stderr=True, highlight=False)
     base, head = parse_range(revisions)
     change = Change(
         repo=repo,
@@ -60,41 +57,25 @@ def check_change(
         kind=_kind(kind),
     )
 
-    async def work() -> tuple[Verdict, CheckFacts, Path]:
-        async with Assay.open(root=state, listener=Progress(console, as_json=as_json)) as assay:
+    async def work(streams: Streams) -> VerdictStatus:
+        progress = Progress(streams, as_json=as_json)
+        async with Assay.open(root=state, listener=progress) as assay, progress.shown():
             await assay.house.sandboxes.reap()
             settings, _ = await settings_for(assay.house.git, repo, base, config)
-            verdict, facts = await check(assay.house, change, settings)
-            return verdict, facts, write_report(assay.house.state, facts)
+            if head == "HEAD":
+                warn_of_dirt((await assay.house.git.inspect(repo)).dirty, streams)
+            with structlog.contextvars.bound_contextvars(run=change.id):
+                verdict, facts = await check(assay.house, change, settings)
+            report = write_report(assay.house.state, facts)
+            streams.status.clear()
+            streams.progress.print()
+            print_terminal(facts, streams.progress)
+            streams.say(f"Report: {report}")
+            if as_json:
+                streams.line(outline_check(verdict, report))
+            return verdict.status
 
-    try:
-        verdict, facts, report = run_session(work())
-    except Stopped:
-        print("assay: stopped; nothing is left running", file=sys.stderr)
-        raise Ended(STOPPED) from None
-    print_terminal(facts, console)
-    console.print(f"Report: {report}", soft_wrap=True)
-    if as_json:
-        print(json.dumps(result_of(verdict, report)))
-    raise Ended(_EXIT_CODES[verdict.status])
-
-
-def result_of(verdict: Verdict, report: Path) -> dict[str, Any]:
-    """Return the last line of `assay check --json`."""
-    return {
-        "verdict": verdict.status.value,
-        "level": verdict.level,
-        "reasons": list(verdict.reasons),
-        "question": verdict.question,
-        "steps": [
-            {"id": s.id, "title": s.title, "outcome": s.outcome, "seconds": s.seconds, "reasons": list(s.reasons)}
-            for s in verdict.steps
-        ],
-        "witness": verdict.witness.model_dump(mode="json") if verdict.witness else None,
-        "unproven_lines": list(verdict.unproven_lines),
-        "flags": [flag.model_dump(mode="json") for flag in verdict.flags],
-        "evidence": str(report),
-    }
+    raise Ended(_EXIT_CODES[run_session(work)])
 
 
 def _kind(name: str | None) -> ClaimKind | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 import typer
 
 from assay.errors import AssayError
 
-INTERNAL = 3
-"""Exit code for a defect of assay itself: nothing was decided."""
+_DEFECT = 3
+"""Exit code of what should not have happened. Not 1: that means refuted."""
 
 
 class Ended(Exception):
@@ -26,27 +29,51 @@ class Ended(Exception):
 
 @contextmanager
 def ending(as_json: bool) -> Iterator[None]:
-    """Report an error of assay on stderr, as JSON on stdout too where asked, and end with its exit code."""
+    """Report an error on stderr, as JSON on stdout too where asked, and end with its exit code."""
+    from assay.cli.sessions import Stopped
+
     try:
-        yield
-    except Ended as ended:
-        raise typer.Exit(ended.code) from None
-    except AssayError as error:
-        print(f"assay: {error.message}", file=sys.stderr)
-        if error.next_step:
-            print(f"  next: {error.next_step}", file=sys.stderr)
-        if as_json:
-            print(json.dumps({"error": type(error).__name__, "message": error.message, "next": error.next_step}))
-        raise typer.Exit(error.exit_code) from None
+        try:
+            yield
+        except Ended as ended:
+            raise typer.Exit(ended.code) from None
+        except AssayError as error:
+            _report(error.exit_code, type(error).__name__, error.message, error.next_step, as_json)
+        except Stopped as stopped:
+            if not stopped.heard:
+                _hear_nothing()
+                raise typer.Exit(stopped.exit_code) from None
+            _report(stopped.exit_code, "Stopped", "stopped; nothing is left running", stopped.next_step, as_json)
+        except KeyboardInterrupt:
+            _report(128 + signal.SIGINT, "Stopped", "stopped before anything began", None, as_json)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            _report(_DEFECT, "InfrastructureError", str(error), None, as_json)
+        except Exception as error:  # noqa: BLE001 - the outermost edge, which reports it
+            traceback.print_exc()
+            next_step = "this is a defect of assay; report it with the lines above"
+            _report(_DEFECT, type(error).__name__, f"{type(error).__name__}: {error}", next_step, as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        sys.stderr.close()
-        raise typer.Exit(141) from None
-    except Exception as error:  # noqa: BLE001 - the outermost edge
-        # Python would end with 1, which here means that a claim was refuted. A defect of ours refutes nothing.
-        traceback.print_exc()
-        print("assay: this is a defect of assay; it says nothing about your change", file=sys.stderr)
-        print("  next: report it with the lines above; `assay runs` shows what can be resumed", file=sys.stderr)
-        if as_json:
-            print(json.dumps({"error": type(error).__name__, "message": str(error), "next": None}))
-        raise typer.Exit(INTERNAL) from None
+        _hear_nothing()
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+
+
+def _hear_nothing() -> None:
+    """Send what the interpreter still has to say nowhere: who read our output has gone, or stands still."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _report(code: int, kind: str, message: str, next_step: str | None, as_json: bool) -> NoReturn:
+    from assay.reports.untrusted import make_visible
+
+    print(f"assay: {make_visible(message)}", file=sys.stderr)
+    if next_step:
+        print(f"  next: {make_visible(next_step)}", file=sys.stderr, flush=True)
+    if as_json:
+        print(json.dumps({"error": kind, "message": message, "next": next_step, "exit_code": code}), flush=True)
+    raise typer.Exit(code) from None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from assay.cli.completing import complete_run
 from assay.cli.endings import ending
 
 app = typer.Typer(
     name="assay",
-    help="Agents claim. assay proves. People sign.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -30,7 +31,23 @@ Decisions = Annotated[
 Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
 State = Annotated[Path | None, typer.Option("--state", envvar="ASSAY_STATE", help="State directory.")]
-Run = Annotated[str, typer.Argument(help="Id of the run, as `assay runs` lists it.")]
+Run = Annotated[str, typer.Argument(help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"assay {metadata.version('assay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Agents claim. assay proves. People sign."""
 
 
 @app.command()
@@ -39,8 +56,15 @@ def run(
     repo: Annotated[
         Path | None, typer.Option("--repo", help="The target repository; the ticket's where left out.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="provider:name, or scripted:FILE.yaml.")] = None,
-    base: Annotated[str | None, typer.Option("--base", help="Revision to start from.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="provider:name, or scripted:FILE.yaml; for each role to which assay.toml gives none."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Revision to start from; the ticket's, or HEAD, where left out.")
+    ] = None,
     config: Config = None,
     decisions: Decisions = None,
     headless: Headless = False,
@@ -142,7 +166,9 @@ def cancel(
 
 @app.command()
 def prune(
-    older_than: Annotated[int, typer.Option("--older-than", help="Days since a run ended.")] = 30,
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=0, help="Days since a run ended, or a check was made.")
+    ] = 30,
     run: Annotated[str | None, typer.Option("--run", help="This run only, whatever its age.")] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
     as_json: Json = False,
@@ -168,27 +194,29 @@ def doctor(as_json: Json = False, state: State = None) -> None:
 def sandbox_build(
     name: Annotated[str, typer.Argument(help="Profile of the image.")] = "python",
     force: Annotated[bool, typer.Option("--force", help="Build it even where it is there.")] = False,
+    state: State = None,
 ) -> None:
     """Build a sandbox image, from a registry where one answers and from Debian's packages otherwise."""
     with ending(False):
         from assay.cli import starting
 
-        starting.build_sandbox_image(name, force=force)
+        starting.build_sandbox_image(name, force=force, state=state)
 
 
 @policy.command("check")
 def policy_check(
     command: Annotated[str, typer.Argument(help="Shell command, or the argument of another tool.")],
-    role: Annotated[str, typer.Option("--role")] = "coder",
-    tool: Annotated[str, typer.Option("--tool")] = "execute",
+    role: Annotated[str, typer.Option("--role", help="Whose rules.")] = "coder",
+    tool: Annotated[str, typer.Option("--tool", help="Name of the tool that would be called.")] = "execute",
     repo: Repo = Path(),
     config: Config = None,
+    state: State = None,
 ) -> None:
     """Say what the policy decides about a tool call, by which rule, and where that stands."""
     with ending(False):
         from assay.cli import starting
 
-        starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config)
+        starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config, state=state)
 
 
 def main() -> None:

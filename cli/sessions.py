@@ -1,74 +1,125 @@
-"""One session of a command: the event loop, Ctrl-C, logs, and where output goes."""
+"""One session of a command: the event loop, how it is stopped, and where logs go."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
-import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
 
+from assay.cli.streams import Streams
+
 T = TypeVar("T")
 
-STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+_PATIENCE = 2.0
+"""Seconds that a stopped session waits for those who read its output."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Stopped(Exception):
-    """A person asked the session to stop."""
+    """Somebody asked the session to stop, or nobody reads what it prints any more (SIGPIPE)."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        self.by = by
+        self.next_step: str | None = None
+        self.heard = by is not signal.SIGPIPE
+        """Whether anybody would read a last word."""
+        super().__init__(by.name)
+
+    @property
+    def exit_code(self) -> int:
+        """As shells have it: 128 and the number of the signal, so 130 after Ctrl-C."""
+        return 128 + self.by
 
 
-def configure_logs(*, as_json: bool) -> None:
-    """Send logs to stderr: for people on a terminal, JSON lines elsewhere. Every line carries the run's id."""
-    human = sys.stderr.isatty() and not as_json
-    renderer: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
-    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(os.environ.get("ASSAY_LOG", "").lower(), 30)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+def run_session(work: Callable[[Streams], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` to its end, and until all that it printed is out.
 
-
-def run_session(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end.
-
-    The first Ctrl-C (or SIGTERM) stops it cleanly: sandboxes are closed, the state is saved, and
-    `Stopped` is raised. The second ends the process at once; what it leaves behind is removed by the
-    next assay that starts.
+    The first Ctrl-C (or SIGTERM, or the terminal's end) stops it cleanly: sandboxes are closed, the
+    state is saved, and `Stopped` is raised. The second ends the process at once; what it leaves behind
+    is removed by the next assay that starts.
     """
-    return asyncio.run(_supervise(work))
+    streams = Streams()
+    with _logs_to(streams):
+        return asyncio.run(_supervise(work, streams))
 
 
-async def _supervise(work: Coroutine[Any, Any, T]) -> T:
+async def _supervise(work: Callable[[Streams], Coroutine[Any, Any, T]], streams: Streams) -> T:
     loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    asked = 0
+    task = asyncio.ensure_future(work(streams))
+    asked: list[signal.Signals] = []
 
-    def stop() -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            os._exit(STOPPED)
-        print("\nassay: stopping cleanly; press Ctrl-C again to stop at once", file=sys.stderr)
+    def stop(by: signal.Signals) -> None:
+        asked.append(by)
+        if len(asked) > 1 or task.done():
+            os._exit(Stopped(by).exit_code)
+        streams.say("assay: stopping cleanly; once more stops at once")
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    def stop_unread() -> None:
+        if not asked and not task.done():
+            asked.append(signal.SIGPIPE)
+            task.cancel()
+
+    for outlet in (streams.out, streams.err):
+        outlet.on_broken = lambda: loop.call_soon_threadsafe(stop_unread)
+    signals = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in signals:
+        loop.add_signal_handler(number, stop, number)
     try:
-        return await task
+        result = await task
     except asyncio.CancelledError:
-        if asked:
-            raise Stopped from None
-        raise
+        if not asked:
+            raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        unread = not await streams.drain(_PATIENCE if asked else None)
+        for number in signals:
             loop.remove_signal_handler(number)
+    if asked or streams.broken:
+        stopped = Stopped(asked[0] if asked else signal.SIGPIPE)
+        stopped.heard = stopped.heard and not unread
+        raise stopped
+    return result
+
+
+@contextmanager
+def _logs_to(streams: Streams) -> Iterator[None]:
+    """Send logs to standard error: for people on a terminal, JSON lines elsewhere, each with the run's id.
+
+    `ASSAY_LOG` names the level: `debug`, `info`, `warning` (where it is not set) or `error`.
+    """
+    human = streams.err.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=streams.progress.color_system is not None)
+        if human
+        else structlog.processors.JSONRenderer()
+    )
+    level = _LEVELS.get(os.environ.get("ASSAY_LOG", "").lower(), logging.WARNING)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(streams.logs),  # type: ignore[arg-type]
+    )
+    # What libraries say, in the same form; their chatter only for those who ask for all of it.
+    handler = logging.StreamHandler(streams.logs)
+    handler.setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.getLogger().addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logging.getLogger().removeHandler(handler)
+        structlog.reset_defaults()

@@ -3,73 +3,96 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
-from assay.app.configuration import FILE, settings_for
-from assay.app.machines import build, findings
-from assay.app.proposals import propose
-from assay.app.service import Assay
 from assay.cli.endings import Ended
-from assay.cli.sessions import configure_logs, run_session
-from assay.errors import ConfigurationError
-from assay.policies.rules import decide
-from assay.policies.rulings import RuleDecision
+from assay.cli.sessions import run_session
+from assay.cli.streams import Streams
+from assay.errors import ConfigurationError, UsageError
 from assay.reports.untrusted import make_visible
 
 
 def write_settings(repo: Path, *, force: bool, stdout: bool) -> None:
     """Look at a repository and write what fits it."""
-    text = run_session(propose(repo))
-    if stdout:
-        sys.stdout.write(text)
-        return
+    from assay.app.configuration import FILE
+    from assay.app.proposals import propose
+    from assay.store.files import write_whole
+
     path = repo / FILE
-    if path.exists() and not force:
+    if not stdout and not force and (path.exists() or path.is_symlink()):
         raise ConfigurationError(
             f"{path} is there already", next_step="`assay init --print` shows the proposal; --force writes over it"
         )
-    path.write_text(text, encoding="utf-8")
-    print(f"wrote {path}; read it, commit it: assay reads it from the base commit")
+
+    async def work(streams: Streams) -> None:
+        text = await propose(repo)
+        if stdout:
+            streams.out.write(text)
+            return
+        write_whole(path, text.encode(), mode=0o644)
+        told = f"wrote {path}; read it, commit it: assay reads it from the base commit"
+        streams.page.print(make_visible(told), soft_wrap=True)
+
+    run_session(work)
 
 
 def examine_machine(*, as_json: bool, state: Path | None) -> None:
     """Print each finding with what mends it; exit code 3 where something is missing."""
-    found = run_session(findings(state))
-    if as_json:
+    from assay.app.machines import findings
+
+    async def work(streams: Streams) -> bool:
+        found = await findings(state)
         for finding in found:
-            print(finding.model_dump_json())
-    else:
-        console = Console(highlight=False)
-        for finding in found:
-            mark, style = ("ok", "green") if finding.ok else ("missing", "red")
-            console.print(f"[{style}]{mark:<8}[/] {finding.subject}: {make_visible(finding.detail)}", soft_wrap=True)
+            if as_json:
+                streams.line(finding.model_dump(mode="json"))
+                continue
+            mark = Text(f"{'ok' if finding.ok else 'missing':<8}", "green" if finding.ok else "bold red")
+            said = mark.append(make_visible(f" {finding.subject}: {finding.detail}"), "default")
+            streams.page.print(said, soft_wrap=True)
             if finding.mend:
-                console.print(f"         mend it: {finding.mend}", soft_wrap=True, markup=False)
-    raise Ended(0 if all(finding.ok for finding in found) else 3)
+                streams.page.print(make_visible(f"         mend it: {finding.mend}"), soft_wrap=True)
+        return all(finding.ok for finding in found)
+
+    raise Ended(0 if run_session(work) else 3)
 
 
-def build_sandbox_image(name: str, *, force: bool) -> None:
+def build_sandbox_image(name: str, *, force: bool, state: Path | None) -> None:
     """Build an image and say what it is."""
-    image = run_session(build(name, force=force, progress=lambda line: print(f"  {line}", file=sys.stderr)))
-    print(f"image {image.name} is {image.id} ({len(image.packages)} packages)")
+    from assay.app.machines import build
+
+    async def work(streams: Streams) -> None:
+        def tell(line: str) -> None:
+            streams.say(make_visible(f"  {line}"), "dim")
+
+        image = await build(name, force=force, progress=tell, root=state)
+        streams.page.print(f"image {image.name} is {image.id} ({len(image.packages)} packages)", soft_wrap=True)
+
+    run_session(work)
 
 
-def explain_rule(command: str, *, role: str, tool: str, repo: Path, config: Path | None) -> None:
+def explain_rule(command: str, *, role: str, tool: str, repo: Path, config: Path | None, state: Path | None) -> None:
     """Print what the policy decides, by which rule, and where the rule stands."""
-    configure_logs(as_json=False)
+    from assay.app.configuration import look_up_settings
+    from assay.policies.rules import RuleBook
 
-    async def work() -> tuple[RuleDecision, str]:
-        async with Assay.open() as assay:
-            settings, source = await settings_for(assay.house.git, repo, None, config)
-            return decide(settings.role(role).rules, tool, _arguments(tool, command)), source
+    arguments = _arguments(tool, command)
 
-    decision, source = run_session(work())
-    print(f"{decision.outcome}: {decision.reason}")
-    print(f"  rule:  {decision.rule or 'none; what no rule names is denied'}")
-    print(f"  place: {source}, [agents.{role}.rules]")
+    async def work(streams: Streams) -> None:
+        settings, source = await look_up_settings(repo, config, root=state)
+        if role not in settings.agents:
+            known = ", ".join(sorted(settings.agents))
+            raise ConfigurationError(f"there is no role {role!r} in {source}", next_step=f"it has {known}")
+        book = RuleBook(settings.role(role).rules, origin=f"agents.{role}.rules")
+        decision = book.decide(tool, arguments)
+        lines = [f"{decision.outcome}: {decision.reason}", f"  rule:  {decision.rule or 'none'}"]
+        lines += [f"  place: {decision.place}, {source}"] if decision.place else [f"  from:  {source}"]
+        lines += [f"  part:  {decision.part}"] if decision.part else []
+        for line in lines:
+            streams.page.print(make_visible(line), soft_wrap=True)
+
+    run_session(work)
 
 
 def _arguments(tool: str, given: str) -> dict[str, str]:
@@ -77,5 +100,5 @@ def _arguments(tool: str, given: str) -> dict[str, str]:
         try:
             return dict(json.loads(given))
         except ValueError as error:
-            raise ConfigurationError(f"{given!r} is no JSON object: {error}") from error
+            raise UsageError(f"{given!r} is no JSON object: {error}") from error
     return {"command": given} if tool == "execute" else {"file_path": given, "path": given, "pattern": given}
