@@ -108,7 +108,8 @@ class TreeTransfer:
         if root in self._stale or not (view.lines or root == WORKSPACE):
             lines = decode_lines(await self._ask(b"l" + os.fsencode(root) + b"\0", None))
             view.update(lines)
-            self._stale.discard(root)
+            if not self._disturbing:
+                self._stale.discard(root)
         if len(view.files) + len(view.directories) == len(view.lines):
             return []
         return [line for path, line in view.lines.items() if path not in view.files and path not in view.directories]
@@ -138,11 +139,11 @@ class TreeTransfer:
                             next_step="take the tree when no command runs",
                         ) from None
             view = self._views[root]
+            if self._disturbing:  # a change in the same tick of the clock would not show next time
+                self._doubt(root)
             check_links(view.links)
             taken = TakenTree(view.tree(), {oid: data for oid, data in fresh.items() if oid not in self._given})
             self._given.update(taken.fresh)
-            if self._disturbing:  # a change in the same tick of the clock would not show
-                self._doubt(root)
             return taken
 
     async def _take_changes(self, root: str, fresh: dict[str, bytes]) -> None:
