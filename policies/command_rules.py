@@ -54,7 +54,7 @@ class CommandRules:
             return
         if (rule := self._may_meet(forms)) is not None:
             yield self._asked(f"{shown} may turn out to be what {rule.text!r} denies", part.text, rule)
-        if (rule := self._mentioned(part.mentions)) is not None:
+        if (rule := self._mentioned(part)) is not None:
             yield self._asked(f"{shown} may run what {rule.text!r} denies", part.text, rule)
         if (rule := self._meets("ask", forms)) is not None:
             yield self._asked(f"{rule.text!r} wants a person to look at {shown}", part.text, rule)
@@ -91,12 +91,15 @@ class CommandRules:
                         return self._rules["deny"][number]
         return None
 
-    def _mentioned(self, tokens: tuple[str, ...]) -> Rule | None:
-        """Return a rule that denies a command which the tokens spell, beginning at any of them."""
-        for start, token in enumerate(tokens):
+    def _mentioned(self, part: Part) -> Rule | None:
+        """Return a rule that denies a command which the part's tokens spell, beginning at any of them.
+
+        In text that shells read in different ways, the first word is enough.
+        """
+        for start, token in enumerate(part.mentions):
             if not token or token[0] == DYNAMIC:
                 continue
-            text = BREAK.join(tokens[start:])
+            text = BREAK.join((token, DYNAMIC) if part.open else part.mentions[start:])
             for number, pattern in self._index["deny"].candidates(text):
                 if pattern.prefix and (pattern.opens(text) or (DYNAMIC in text and pattern.may_meet(text))):
                     return self._rules["deny"][number]

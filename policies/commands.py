@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from assay.policies.patterns import BREAK, DYNAMIC
-from assay.policies.shell import SimpleCommand, read_shell
+from assay.policies.shell import read_shell
+from assay.policies.simple_commands import SimpleCommand
 from assay.policies.words import Word
 from assay.policies.wrappers import (
     BASH,
@@ -225,7 +226,7 @@ class _Taker:
     def _shell(self, command: SimpleCommand, name: str, depth: int) -> None:
         words = command.words
         at, code, stdin = 1, False, False
-        while at < len(words) and words[at].literal and re.match(r"[-+].", words[at].text):
+        while at < len(words) and words[at].literal and words[at].text[:1] in ("-", "+"):
             option = words[at].text
             at += 1
             if option in ("--help", "--version"):
@@ -233,7 +234,7 @@ class _Taker:
                 return
             if option in ("--norc", "--noprofile", "--posix", "--login", "--verbose"):
                 continue
-            if option == "--":
+            if option in ("--", "-"):
                 break
             letters = set(option[1:]) - {"c", "o", "O"}
             if option.startswith("--") or not letters <= _SHELL_FLAGS:

@@ -32,8 +32,8 @@ class Reader(Protocol):
     def doubt(self, reason: str) -> None:
         """Note why the text may run something else as well."""
 
-    def gap(self, start: int, end: int) -> None:
-        """Check that nothing but blanks lies between two places."""
+    def inline(self, start: int, end: int) -> None:
+        """Check that nothing but blanks lies between two places, and no newline."""
 
     def touches(self, start: int, end: int) -> None:
         """Check that a blank lies between two words."""
@@ -70,7 +70,6 @@ def read_redirection(reader: Reader, node: Node, depth: int) -> Redirection:
         case "file_redirect":
             return Redirection(words=_file(reader, node, depth))
         case "herestring_redirect":
-            reader.bashism()
             return Redirection(inputs=[reader.word(node.children[-1], depth).text])
         case _:
             return _heredoc(reader, node, depth)
@@ -80,15 +79,16 @@ def _file(reader: Reader, node: Node, depth: int) -> list[Word]:
     words: list[Word] = []
     end = node.start_byte
     for child in node.children:
-        reader.gap(end, child.start_byte)
+        reader.inline(end, child.start_byte)
         if words:
             reader.touches(end, child.start_byte)
         end = child.end_byte
-        far = child.type == "file_descriptor" and child.end_byte - child.start_byte > 1  # a word to dash
-        if far or child.type in ("&>", "&>>"):
+        if child.type == "file_descriptor" and child.end_byte - child.start_byte > 1:  # a word to dash
             reader.bashism()
         if child.is_named and child.type != "file_descriptor":
             words.append(reader.word(child, depth))
+    if len(words) > 1 and reader.source.startswith("&>", node.start_byte):  # `a &>f b` is `a & >f b` to dash
+        reader.bashism()
     closes = any(child.type in ("<&-", ">&-") for child in node.children)
     return words if closes else words[1:]
 
@@ -104,7 +104,7 @@ def _heredoc(reader: Reader, node: Node, depth: int) -> Redirection:
         elif kind == "heredoc_end":
             finish = child
         else:
-            reader.gap(end, child.start_byte)
+            reader.inline(end, child.start_byte)
             line_end = child.end_byte
             if kind == "heredoc_start":
                 start = child

@@ -9,14 +9,29 @@ line with a doubt is never allowed without a person.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
+from assay.policies.grammar import (
+    BRANCHES,
+    CLAUSES,
+    COMPUTES,
+    EXPANSIONS,
+    KEYWORDS,
+    ONE_LINE,
+    PARTED,
+    QUOTED,
+    SEQUENCES,
+    STATEMENTS,
+    SUBSTITUTIONS,
+    outermost,
+)
 from assay.policies.patterns import DYNAMIC
 from assay.policies.redirections import read_redirection
+from assay.policies.simple_commands import ShellText, SimpleCommand
 from assay.policies.words import Unreadable, Word, read_word
 
 MAX_CHARACTERS: Final = 1_000_000
@@ -25,56 +40,12 @@ MAX_DEPTH: Final = 100
 _TOO_DEEP: Final = "it is nested too deeply"
 _FOREIGN: Final = re.compile(r"[^\S \t\n]|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 _BLANK: Final = re.compile(r"(?:[ \t\n]|\\\n)*")
+_INLINE_BLANK: Final = re.compile(r"(?:[ \t]|\\\n)*")
 _LOST_DASH: Final = re.compile(r"[ \t]+-[ \t]*")
 """The grammar drops a lone `-` in front of a heredoc: `python - <<EOF`."""
 _OPENS_SUBSTITUTION: Final = re.compile(r"`|\$\((?!\()|[<>]\(")
-_SUBSTITUTIONS: Final = frozenset({"command_substitution", "process_substitution"})
-_EXPANSIONS: Final = _SUBSTITUTIONS | {"simple_expansion", "expansion", "arithmetic_expansion", "brace_expression"}
-_SEQUENCES: Final = frozenset(
-    {"program", "list", "pipeline", "subshell", "negated_command", "if_statement", "elif_clause", "else_clause",
-     "while_statement", "do_group", "variable_assignments", "ERROR"}
-)  # fmt: skip
-_BRANCHES: Final = frozenset(
-    {"for_statement", "case_statement", "case_item", "c_style_for_statement", "test_command", "function_definition"}
-)
-_STATEMENTS: Final = frozenset(
-    {"command", "redirected_statement", "compound_statement", "variable_assignment", "declaration_command",
-     "unset_command", "comment"}
-) | _SEQUENCES | _BRANCHES  # fmt: skip
-_COMPUTES: Final = frozenset({"arithmetic_expansion", "c_style_for_statement", "subscript"})
+_SEPARATORS: Final = re.compile(r"[;&|()<>\n]")
 _COMPUTING_TEST: Final = re.compile(r"\s-(?:[vR]|eq|ne|lt|le|gt|ge)\s")
-_KEYWORDS: Final = frozenset(
-    {"if", "then", "elif", "else", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function",
-     "in", "{", "}", "[[", "]]"}
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SimpleCommand:
-    """One command as it would be started."""
-
-    words: tuple[Word, ...]
-    assignments: tuple[str, ...] = ()
-    """`NAME=value` in front of it."""
-    inputs: tuple[str, ...] = ()
-    """Text that is fed to it by heredocs and here-strings."""
-
-
-@dataclass(slots=True)
-class ShellText:
-    """What a piece of shell text would run."""
-
-    commands: list[SimpleCommand] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    """Why it might run something else as well, a clause each."""
-    variables: list[str] = field(default_factory=list)
-    """`NAME=value` that stand alone: they change what later commands do."""
-    computes: bool = False
-    """Whether something in it computes with text, which bash may run as code: arithmetic, tests, `${!x}`."""
-    hidden: bool = False
-    """Whether it holds command substitutions as mere text, which such computing would run."""
-    bashisms: bool = False
-    """Whether it means something else to a plain `sh` (`[[`, `((`, `&>`, `$'…'`, …)."""
 
 
 def read_shell(text: str) -> ShellText:
@@ -128,7 +99,7 @@ class _Reader:
             self._result.doubts.append(reason)
 
     def bashism(self) -> None:
-        """Note that a plain `sh` reads this otherwise."""
+        """Note that a plain `sh` finds other commands here. (Where it finds an error, it runs nothing.)"""
         self._result.bashisms = True
 
     def gap(self, start: int, end: int) -> None:
@@ -136,10 +107,22 @@ class _Reader:
         if end > start and not _BLANK.fullmatch(self.source, start, end):
             self.doubt("a part of it could not be read")
 
+    def inline(self, start: int, end: int) -> None:
+        """Check that two places lie on one line, as far as the shell goes: a newline would end the command."""
+        if end > start and not _INLINE_BLANK.fullmatch(self.source, start, end):
+            self.doubt("a part of it could not be read")
+
     def touches(self, start: int, end: int) -> None:
         """Check that a blank lies between two words; a line that goes on is none."""
         if not self.source[start:end].replace("\\\n", ""):
             self.doubt("two words touch where bash sees one")
+
+    def _parted(self, before: Node | None, after: Node) -> None:
+        """Check that a newline lies between two statements that no operator parts."""
+        if before is None or before.type not in PARTED or after.type not in PARTED - CLAUSES:
+            return
+        if "\n" not in self.source[before.end_byte : after.start_byte].replace("\\\n", ""):
+            self.doubt("two commands stand where bash sees one")
 
     # Statements
 
@@ -151,20 +134,19 @@ class _Reader:
         kind = node.type
         if kind == "command":
             self._command(node, depth)
-        elif kind in _SEQUENCES:
+        elif kind in SEQUENCES:
             self._sequence(node, depth)
         elif kind == "compound_statement":
             self._compound(node, depth)
         elif kind == "redirected_statement":
             self._redirected(node, depth)
-        elif kind in _SUBSTITUTIONS:
+        elif kind in SUBSTITUTIONS:
             self._substitution(node, depth)
         elif kind == "variable_assignment":
             self._result.variables.append(self.word(node, depth).text)
         elif kind in ("declaration_command", "unset_command"):
-            words = tuple(self.word(child, depth) for child in node.children)
-            self._result.commands.append(SimpleCommand(words))
-        elif kind in _BRANCHES:
+            self._declaration(node, depth)
+        elif kind in BRANCHES:
             self._branches(node, depth)
         elif kind == "comment":
             self._comment(node)
@@ -173,10 +155,14 @@ class _Reader:
             self._embedded(node, depth)
 
     def _sequence(self, node: Node, depth: int) -> None:
+        check = self.inline if node.type in ONE_LINE else self.gap
         end = node.start_byte
+        before: Node | None = None
         for child in node.children:
-            self.gap(end, child.start_byte)
-            end = child.end_byte
+            check(end, child.start_byte)
+            if node.type not in ONE_LINE:
+                self._parted(before, child)
+            end, before = child.end_byte, child
             if child.is_named:
                 self.walk(child, depth + 1)
 
@@ -190,19 +176,33 @@ class _Reader:
 
     def _branches(self, node: Node, depth: int) -> None:
         """Read a loop over words, a case, a test, a function: some children are statements, some are words."""
-        if self.source.startswith(("[[", "function", "select"), node.start_byte):
-            self.bashism()
         self._note(node)
+        if node.type == "test_command":
+            self._test(node)
+        elif self.source.startswith(("function", "select"), node.start_byte):
+            self.bashism()
         end = node.start_byte
+        before: Node | None = None
         for child in node.children:
             self.gap(end, child.start_byte)
-            end = child.end_byte
+            self._parted(before, child)
+            end, before = child.end_byte, child
             if child.type.endswith("_redirect"):
                 read_redirection(self, child, depth)
-            elif child.type in _STATEMENTS and (child.type != "variable_assignment" or node.type == "case_item"):
+            elif child.type in STATEMENTS and (child.type != "variable_assignment" or node.type == "case_item"):
                 self.walk(child, depth + 1)
             elif child.is_named:
                 self._embedded(child, depth)
+
+    def _test(self, node: Node) -> None:
+        """Check that a test is a single command to the shell, as it is to the grammar."""
+        holes = [(inner.start_byte, inner.end_byte) for inner in outermost(node, QUOTED | EXPANSIONS)]
+        if not _SEPARATORS.search(self.without(node, holes).replace("\\\n", "")):
+            return
+        if self.source.startswith("[[", node.start_byte):
+            self.bashism()
+        else:
+            self.doubt("a test in it goes on where the shell ends it")
 
     def _comment(self, node: Node) -> None:
         before = self.source[: node.start_byte]
@@ -219,9 +219,11 @@ class _Reader:
             self._nested(re.sub(r"\\([$`\\])", r"\1", raw[1:-1]))
             return
         end = node.start_byte
+        before: Node | None = None
         for child in node.children:
             self.gap(end, child.start_byte)
-            end = child.end_byte
+            self._parted(before, child)
+            end, before = child.end_byte, child
             if child.type == "file_redirect":  # `$(< file)`
                 read_redirection(self, child, depth)
             elif child.is_named:
@@ -244,12 +246,14 @@ class _Reader:
         inputs: list[str] = []
         end = node.start_byte
         for child in node.children:
-            self.gap(end, child.start_byte)
+            self.inline(end, child.start_byte)
             kind = child.type
             if kind.endswith("_redirect"):
                 found = read_redirection(self, child, depth)
                 words += found.words
                 inputs += found.inputs
+                if self.source.startswith("&>", child.start_byte):
+                    self.bashism()
             else:
                 if end > node.start_byte:
                     self.touches(end, child.start_byte)
@@ -258,10 +262,21 @@ class _Reader:
                     assignments.append(word.text)
                 else:
                     words.append(word)
-                    if kind == "command_name" and not word.quoted and word.text in _KEYWORDS:
+                    if kind == "command_name" and not word.quoted and word.text in KEYWORDS:
                         self.doubt(f"`{word.text}` stands where a command should")
             end = child.end_byte
         self._result.commands.append(SimpleCommand(tuple(words), tuple(assignments), tuple(inputs)))
+
+    def _declaration(self, node: Node, depth: int) -> None:
+        words: list[Word] = []
+        end = node.start_byte
+        for child in node.children:
+            self.inline(end, child.start_byte)
+            if words:
+                self.touches(end, child.start_byte)
+            end = child.end_byte
+            words.append(self.word(child, depth))
+        self._result.commands.append(SimpleCommand(tuple(words)))
 
     def _redirected(self, node: Node, depth: int) -> None:
         """Read a statement with redirections; words behind a redirection belong to its command."""
@@ -275,7 +290,7 @@ class _Reader:
             if child.type == "heredoc_redirect" and _LOST_DASH.fullmatch(self.source, end, child.start_byte):
                 words.append(Word("-"))
             else:
-                self.gap(end, child.start_byte)
+                self.inline(end, child.start_byte)
             end = child.end_byte
             if child.type.endswith("_redirect"):
                 found = read_redirection(self, child, depth)
@@ -299,7 +314,7 @@ class _Reader:
     def word(self, node: Node, depth: int) -> Word:
         """Return a word without its quotes; one that is not a single word is dynamic, and a doubt."""
         raw = self.source[node.start_byte : node.end_byte]
-        if "$'" in raw or '$"' in raw:
+        if "$'" in raw and "\\'" in raw:  # the string ends elsewhere for a shell without `$'…'`
             self.bashism()
         holes = self.holes(node, depth) if node.child_count else []
         if node.type == "variable_assignment" and (array := re.match(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=(?=\()", raw)):
@@ -313,7 +328,7 @@ class _Reader:
 
     def holes(self, node: Node, depth: int) -> list[tuple[int, int]]:
         """Return where a word expands, outermost, having read what the expansions themselves run."""
-        return self._outermost(node, depth, _EXPANSIONS)
+        return self._outermost(node, depth, EXPANSIONS)
 
     def _outermost(self, node: Node, depth: int, kinds: frozenset[str]) -> list[tuple[int, int]]:
         if depth > MAX_DEPTH:
@@ -321,7 +336,7 @@ class _Reader:
             return []
         self._note(node)
         if node.type in kinds:
-            if node.type in _SUBSTITUTIONS:
+            if node.type in SUBSTITUTIONS:
                 self.walk(node, depth + 1)
             elif node.type != "simple_expansion":
                 self._embedded(node, depth + 1)
@@ -331,19 +346,19 @@ class _Reader:
     def _embedded(self, node: Node, depth: int) -> None:
         """Read a place that is no command but may hold substitutions: arithmetic, a test, `${…}`."""
         self._note(node)
-        if node.type in _SUBSTITUTIONS:
+        if node.type in SUBSTITUTIONS:
             self.walk(node, depth + 1)
             return
         raw = self.source[node.start_byte : node.end_byte]
         if node.type == "expansion" and (raw.startswith("${!") or re.search(r"@[A-Za-z]\}$", raw)):
             self._result.computes = True
-        holes = [hole for child in node.children for hole in self._outermost(child, depth + 1, _SUBSTITUTIONS)]
+        holes = [hole for child in node.children for hole in self._outermost(child, depth + 1, SUBSTITUTIONS)]
         self._readable(self.without(node, holes))
 
     def _note(self, node: Node) -> None:
         """Note whether a node computes with text."""
         testing = node.type == "test_command"
-        if node.type in _COMPUTES or (testing and _COMPUTING_TEST.search(self.source, node.start_byte, node.end_byte)):
+        if node.type in COMPUTES or (testing and _COMPUTING_TEST.search(self.source, node.start_byte, node.end_byte)):
             self._result.computes = True
 
     def without(self, node: Node, holes: list[tuple[int, int]]) -> str:

@@ -24,6 +24,7 @@ def doubts(text: str) -> list[str]:
         ("for x in $(a); do b; done; until c; do d; done", ["a", "b", "c", "d"]),
         ("case $(a) in b) c;; *) d; e;; esac", ["a", "c", "d", "e"]),
         ("f() { a; }; function g { b; }; { c; }; ( d ); ! e", ["…", "a", "b", "c", "d", "e"]),
+        ("[ -f a ] && b; [[ $(c) == d && -n e ]]", ["…", "b", "c"]),
         ("a=$(b) c[1]=$(d) e", ["b", "d", "a=… c… e"]),
         ("a >f b <g c 2>&1 d", ["a b c d"]),
         (">f a b", ["a b"]),
@@ -94,6 +95,11 @@ def test_everything_that_would_run_is_found(text: str, expected: list[str]) -> N
         ("let 'a[$(b)]'", "hands text that holds a command"),
         ("x='a[$(b)]'; bash -c '((x))'", "hands text that holds a command"),
         ("x='$(b)'; echo ${x@P}", "hands text that holds a command"),
+        ("a\n\\\nb", "could not be read"),
+        ("[ -f a\n]", "goes on where the shell ends it"),
+        ("export A\n\\\nb", "could not be read"),
+        ("! a\n\\\nb", "could not be read"),
+        ("bash -c - $X", "known only when it runs"),
         ("} a", "`}` stands where a command should"),
         ("a <<E b && c\nE", "not valid shell"),
         ("(a) >f b", "where no command can take them"),
@@ -106,7 +112,18 @@ def test_what_does_not_add_up_is_a_doubt(text: str, doubt: str) -> None:
 
 def test_text_that_shells_read_differently_is_open() -> None:
     """What is a test to bash may be a command to dash; inside of `bash -c` it is a test."""
-    for text in ("[[ a ]]", "((a))", "a &>f", "a <<< b", "a $'b'", "select x in a; do b; done", "timeout 52>&1 a b"):
+    for text in (
+        "[[ a || b ]]",
+        "((a))",
+        "a &>f b",
+        "&>f a",
+        "a $'\\'b'",
+        "select x in a; do b; done",
+        "function f { a; }",
+        "timeout 52>&1 a b",
+    ):
         assert any(part.open for part in read_command_line(text).parts), text
-    assert not any(part.open for part in read_command_line("bash -c '[[ a ]] && b'").parts)
-    assert any(part.open for part in read_command_line("sh -c '[[ a ]] && b'").parts)
+    for text in ("[[ -f a ]] && b", "a &>f && b", "a $'b'", "a <<< b", "[[ a == '(b|c)' ]]"):
+        assert not any(part.open for part in read_command_line(text).parts), text
+    assert not any(part.open for part in read_command_line("bash -c '[[ a || b ]]'").parts)
+    assert any(part.open for part in read_command_line("sh -c '[[ a || b ]]'").parts)

@@ -159,7 +159,8 @@ def test_allowed_means_certain() -> None:
     assert outcome(rules, "PATH=. bash -c pytest") == "deny"
     assert outcome(rules, "sudo pytest") == "deny"
     assert outcome(rules, "timeout 5 pytest") == "allow"
-    assert outcome(rules, "[[ -f x ]] && pytest") == "ask"
+    assert outcome(rules, "[[ -f x ]] && pytest") == "allow"
+    assert outcome(rules, "[[ -f x || -f y ]] && pytest") == "ask"
 
 
 def test_a_trailing_star_means_with_or_without_arguments() -> None:

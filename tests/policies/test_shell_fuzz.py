@@ -108,6 +108,12 @@ def test_the_spellings_do_run_git_push(runs: Callable[[str, str], list[str]]) ->
 @example("((git push))")
 @example("x='a[$(git push)]'; ((x))")
 @example("cat - <<E; git push\nE\n")
+@example("echo\n\\\ngit push")
+@example("[ a\ngit push ]")
+@example("bash -c - 'git push'")
+@example("env ,A=1 git push")
+@example("timeout 52>&1 git push")
+@example("x&>f A=1 bash -c '(git `echo push`)'")
 def test_what_is_allowed_does_not_run_git(runs: Callable[[str, str], list[str]], text: str) -> None:
     """Whatever soup of shell fragments: where bash or dash runs a denied command, it was not allowed."""
     assume(not re.search(r"\(\s*\)", text))  # functions, which could call themselves for ever
