@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 from assay.errors import StoreCorrupt
 from assay.records.base import digest_of_bytes
 from assay.store.files import disk_errors, write_whole
 
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _DIGEST_LENGTH = len("sha256:") + 64
 
 
@@ -29,6 +33,37 @@ class FileBlobs:
         """Return the bytes; raises StoreCorrupt when they are missing or do not fit the digest."""
         return await asyncio.to_thread(self._get, digest)
 
+    async def sweep(self, wanted: Collection[str], *, before: float, dry: bool = False) -> int:
+        """Delete the blobs to which nothing leads and that were last kept before a time; return their bytes.
+
+        Args:
+            wanted: digests that are needed; so is whatever the bytes behind them name, and so on.
+            before: seconds since the epoch; what was kept later may be wanted by somebody who has not said so yet.
+            dry: only count.
+        """
+        return await asyncio.to_thread(self._sweep, wanted, before, dry)
+
+    def _sweep(self, wanted: Collection[str], before: float, dry: bool) -> int:
+        seen: set[str] = set()
+        waiting = [digest.encode() for digest in wanted]
+        while waiting:
+            digest = waiting.pop().decode()
+            if digest in seen:
+                continue
+            seen.add(digest)
+            path = self._path(digest)
+            if path.is_file():
+                waiting += _DIGEST.findall(path.read_bytes())
+        size = 0
+        with disk_errors(self._directory):
+            for path in self._directory.glob("??/*"):
+                found = path.lstat()
+                if f"sha256:{path.parent.name}{path.name}" not in seen and found.st_mtime < before:
+                    size += found.st_size
+                    if not dry:
+                        path.unlink(missing_ok=True)
+        return size
+
     def _put(self, data: bytes) -> str:
         digest = digest_of_bytes(data)
         path = self._path(digest)
@@ -36,6 +71,8 @@ class FileBlobs:
             # Compared, and not only looked for: a blob that rotted is mended by putting it again.
             if not path.is_file() or path.read_bytes() != data:
                 write_whole(path, data)
+            else:
+                os.utime(path)  # so that `sweep` sees that it is wanted again
         return digest
 
     def _get(self, digest: str) -> bytes:

@@ -69,7 +69,8 @@ def _compare(view: GitCommands, source: Source) -> tuple[tuple[str, ...] | None,
         try:
             for part in ("index", *(path.name for path in source.git_dir.glob("sharedindex.*"))):
                 if (source.git_dir / part).is_file():
-                    shutil.copyfile(source.git_dir / part, (index if part == "index" else view.git_dir / part))
+                    # With its time: git distrusts entries as young as the index itself, which a copy is not.
+                    shutil.copy2(source.git_dir / part, (index if part == "index" else view.git_dir / part))
             if (source.common_dir / "info" / "exclude").is_file():
                 shutil.copyfile(source.common_dir / "info" / "exclude", view.git_dir / "info" / "exclude")
             status = view.run(

@@ -19,6 +19,7 @@ from pydantic import JsonValue, ValidationError
 from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import canonical_json, digest_of_bytes
 from assay.records.entries import Entry, EntryKind
+from assay.store.batches import Batches
 from assay.store.protocol import Clock
 from assay.store.redaction import Redact
 
@@ -69,6 +70,7 @@ class SqliteLedger:
         self._clock = clock
         self._redact = redact
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._appending = Batches(self._thread, self._append_all)
         self._connection: sqlite3.Connection | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,9 +98,10 @@ class SqliteLedger:
         """Append one entry, or return the one that has this key already.
 
         Its time is the clock's, but never before that of the entry before it: the order is `seq`,
-        and a clock that was set back must not tell another story.
+        and a clock that was set back must not tell another story. Appends that are waited for at the
+        same time are committed together, in the order in which they came.
         """
-        return await self._call(lambda: self._append(run, kind, key, body or {}, unit, role))
+        return await self._appending.add(lambda: self._append(run, kind, key, body or {}, unit, role))
 
     async def find(self, run: str, key: str) -> Entry | None:
         """Return the entry with this key, or None."""
@@ -161,45 +164,56 @@ class SqliteLedger:
             return
         self._thread.shutdown()
 
+    def _append_all(self, works: Sequence[Callable[[], Entry]]) -> Sequence[Entry | BaseException]:
+        outcomes: list[Entry | BaseException] = []
+        with _sqlite_errors(self._path), _transaction(self._open()):
+            for work in works:
+                try:
+                    outcomes.append(work())
+                except (ValueError, StoreCorrupt) as error:  # of this entry alone; nothing of it was written
+                    outcomes.append(error)
+        return outcomes
+
     def _append(
         self, run: str, kind: EntryKind, key: str, body: dict[str, JsonValue], unit: str | None, role: str | None
     ) -> Entry:
+        """Append within the transaction that is open."""
         clean = self._redact(body) if self._redact else body
-        with _transaction(self._open()) as connection:
-            existing = self._find(run, key)
-            if existing is not None:
-                return existing
-            query = "SELECT seq, at, digest FROM entries WHERE run = ? ORDER BY seq DESC LIMIT 1"
-            seq, last, previous = connection.execute(query, (run,)).fetchone() or (0, None, _BEGINNING)
-            entry = Entry.model_validate(
-                {
-                    "run": run,
-                    "seq": seq + 1,
-                    "kind": kind,
-                    "key": key,
-                    "unit": unit,
-                    "role": role,
-                    "body": clean,
-                    "at": self._time(run, last),
-                    "previous": previous,
-                }
-            )
-            connection.execute(
-                f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                (
-                    run,
-                    entry.seq,
-                    kind.value,
-                    key,
-                    unit,
-                    role,
-                    canonical_json(entry.body).decode(),
-                    entry.at.isoformat(),
-                    previous,
-                    entry.digest,
-                ),
-            )
-            return entry
+        connection = self._open()
+        existing = self._find(run, key)
+        if existing is not None:
+            return existing
+        query = "SELECT seq, at, digest FROM entries WHERE run = ? ORDER BY seq DESC LIMIT 1"
+        seq, last, previous = connection.execute(query, (run,)).fetchone() or (0, None, _BEGINNING)
+        entry = Entry.model_validate(
+            {
+                "run": run,
+                "seq": seq + 1,
+                "kind": kind,
+                "key": key,
+                "unit": unit,
+                "role": role,
+                "body": clean,
+                "at": self._time(run, last),
+                "previous": previous,
+            }
+        )
+        connection.execute(
+            f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                run,
+                entry.seq,
+                kind.value,
+                key,
+                unit,
+                role,
+                canonical_json(entry.body).decode(),
+                entry.at.isoformat(),
+                previous,
+                entry.digest,
+            ),
+        )
+        return entry
 
     def _time(self, run: str, last: str | None) -> datetime:
         now = self._clock.now().astimezone(UTC)

@@ -292,6 +292,18 @@ async def test_dirty_work_tree_is_reported_and_left_alone(store: GitStore, repo:
     assert store.contents.read((await store.tree(head))["README.md"].oid) == b"hello\n"
 
 
+async def test_a_change_within_the_second_of_the_index_is_seen(store: GitStore, repo: UserRepository) -> None:
+    """A file of the same size and time as in the index is compared by content, as git does when both are as young."""
+    repo.git("config", "core.trustctime", "false")
+    file, index = repo.path / "README.md", repo.path / ".git" / "index"
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    repo.git("add", "README.md")
+    os.utime(index, (1_000_000_000, 1_000_000_000))
+    file.write_text("HELLO\n")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert (await store.inspect(repo.path)).dirty == ("README.md",)
+
+
 async def test_files_of_another_user_are_read(store: GitStore, repo: UserRepository) -> None:
     """Who owns the repository does not matter for reading it, since nothing in it is obeyed: git's guard for
     directories of other users protects from their configuration, which is not read here.
