@@ -96,4 +96,4 @@ def supervisor_arguments(profile: SandboxProfile, *, lifetime: float) -> list[st
 
 
 def _shared_memory_mb(profile: SandboxProfile) -> int:
-    return max(1, min(64, profile.limits.memory_mb // 8))
+    return min(64, profile.limits.scratch_mb)

@@ -1,0 +1,74 @@
+"""What a profile becomes, and what none can become."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.errors import SandboxRefused
+from assay.records.sandboxes import Limits, SandboxProfile
+from assay.sandboxes.profiles import base_environment, check_profile, host_options, supervisor_arguments
+
+
+def test_the_isolation_is_the_same_for_every_profile() -> None:
+    """No profile changes what keeps a sandbox in."""
+    plain = host_options(SandboxProfile())
+    odd = host_options(
+        SandboxProfile(
+            image="x",
+            workspace="read-only",
+            environment={"LD_PRELOAD": "x", "DOCKER_HOST": "x"},
+            limits=Limits(memory_mb=4096, processes=1000, cpus=8),
+            runtime="runsc",
+        )
+    )
+    for option in ("network_mode", "cap_drop", "cap_add", "security_opt", "read_only", "ipc_mode", "log_config"):
+        assert odd[option] == plain[option]
+    assert plain["network_mode"] == "none"
+    assert plain["cap_drop"] == ["ALL"]
+    assert set(plain["cap_add"]) == {"KILL", "SETGID", "SETPCAP", "SETUID"}
+    assert plain["security_opt"] == ["no-new-privileges"]
+    assert not {"privileged", "binds", "mounts", "devices", "pid_mode", "userns_mode", "volumes_from"} & set(odd)
+
+
+@pytest.mark.parametrize("field", ["privileged", "binds", "network", "cap_add", "security_opt", "devices", "user"])
+def test_a_profile_cannot_ask_to_undo_it(field: str) -> None:
+    """A profile has no field for it: asking is refused where it is read."""
+    with pytest.raises(ValueError, match=field):
+        SandboxProfile.model_validate({field: "x"})
+
+
+def test_memory_has_no_swap_and_holds_the_files() -> None:
+    """The limit of memory and swap is that of memory alone, and the files must fit under it."""
+    options = host_options(SandboxProfile())
+    assert options["memswap_limit"] == options["mem_limit"] == 1024 << 20
+    check_profile(SandboxProfile())
+    with pytest.raises(SandboxRefused, match="memory_mb = 300 is too little") as refused:
+        check_profile(SandboxProfile(limits=Limits(memory_mb=300)))
+    needed = int(str(refused.value.next_step).split("at least ")[1].split(",")[0])
+    check_profile(SandboxProfile(limits=Limits(memory_mb=needed)))
+    with pytest.raises(SandboxRefused):
+        check_profile(SandboxProfile(limits=Limits(memory_mb=needed - 1)))
+
+
+@pytest.mark.parametrize("environment", [{"": "x"}, {"A=B": "x"}, {"A": "x\0y"}])
+def test_impossible_environments_are_refused(environment: dict[str, str]) -> None:
+    """A name that no process can have is refused before anything is made."""
+    with pytest.raises(SandboxRefused):
+        check_profile(SandboxProfile(environment=environment))
+
+
+def test_environment_of_commands() -> None:
+    """The profile wins over the sandbox, the sandbox over the image."""
+    image = {"PATH": "/opt/bin", "HOME": "/root", "KEPT": "1"}
+    made = base_environment(image, SandboxProfile(environment={"KEPT": "2"}))
+    assert (made["PATH"], made["HOME"], made["KEPT"]) == ("/opt/bin", "/tmp/home", "2")
+    assert base_environment({}, SandboxProfile())["PATH"].endswith(":/bin")
+
+
+def test_a_read_only_workspace_has_another_owner() -> None:
+    """Commands run as one user; the files of a read-only workspace are another's."""
+    writable, fixed = SandboxProfile(), SandboxProfile(workspace="read-only")
+    assert supervisor_arguments(writable, lifetime=9)[:3] == ["10001", "10001", "9"]
+    assert supervisor_arguments(fixed, lifetime=9)[:3] == ["10001", "10002", "9"]
+    assert "uid=10002" in host_options(fixed)["tmpfs"]["/workspace"]
+    assert "uid=10001" in host_options(writable)["tmpfs"]["/workspace"]
