@@ -12,7 +12,7 @@ import platformdirs
 from assay.records.sandboxes import Image
 from assay.sandboxes.doctor import Finding, examine
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images import BuildPlaces, build_image, load_recipe
+from assay.sandboxes.images import BuildPlaces, build_image, load_recipe, with_chosen_base
 from assay.store.state import state_root
 
 
@@ -30,10 +30,17 @@ async def findings(root: Path | None = None) -> tuple[Finding, ...]:
         return await examine(engine, recipes=(load_recipe("python"),), directories=directories)
 
 
-async def build(name: str, *, force: bool, progress: Callable[[str], None], root: Path | None = None) -> Image:
-    """Build a sandbox image; raises EngineUnavailable, ConfigurationError, DiskFull and what the build says."""
+async def build(
+    name: str, *, base: str | None = None, force: bool, progress: Callable[[str], None], root: Path | None = None
+) -> Image:
+    """Build a sandbox image upon a base, the one that was chosen last where None.
+
+    Raises EngineUnavailable, ConfigurationError, DiskFull and what the build says.
+    """
+    recipe = load_recipe(name, base=base)
     async with _engine() as engine:
-        return await build_image(engine, load_recipe(name), places(root), force=force, progress=progress)
+        recipe = recipe if base else await with_chosen_base(engine, recipe)
+        return await build_image(engine, recipe, places(root), force=force, progress=progress)
 
 
 @asynccontextmanager

@@ -153,7 +153,7 @@ def runs(as_json: Json = False, state: State = None) -> None:
 @app.command()
 def cancel(
     run: Run,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the ledger.")] = "cancelled",
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the ledger.")] = "no reason was given",
     as_json: Json = False,
     state: State = None,
 ) -> None:
@@ -193,6 +193,7 @@ def doctor(as_json: Json = False, state: State = None) -> None:
 @sandbox.command("build")
 def sandbox_build(
     name: Annotated[str, typer.Argument(help="Profile of the image.")] = "python",
+    base: Annotated[str | None, typer.Option(help="Image to build upon, instead of Debian's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build it even where it is there.")] = False,
     state: State = None,
 ) -> None:
@@ -200,7 +201,7 @@ def sandbox_build(
     with ending(False):
         from assay.cli import starting
 
-        starting.build_sandbox_image(name, force=force, state=state)
+        starting.build_sandbox_image(name, base=base, force=force, state=state)
 
 
 @policy.command("check")

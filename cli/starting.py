@@ -58,7 +58,7 @@ def examine_machine(*, as_json: bool, state: Path | None) -> None:
     raise Ended(0 if run_session(work) else 3)
 
 
-def build_sandbox_image(name: str, *, force: bool, state: Path | None) -> None:
+def build_sandbox_image(name: str, *, base: str | None, force: bool, state: Path | None) -> None:
     """Build an image and say what it is."""
     from assay.app.machines import build
 
@@ -66,7 +66,7 @@ def build_sandbox_image(name: str, *, force: bool, state: Path | None) -> None:
         def tell(line: str) -> None:
             streams.say(make_visible(f"  {line}"), "dim")
 
-        image = await build(name, force=force, progress=tell, root=state)
+        image = await build(name, base=base, force=force, progress=tell, root=state)
         streams.page.print(f"image {image.name} is {image.id} ({len(image.packages)} packages)", soft_wrap=True)
 
     run_session(work)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from assay.errors import EngineUnavailable, InfrastructureError
 from assay.records.base import Record
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images.catalog import find_image
+from assay.sandboxes.images.catalog import find_image, with_chosen_base
 from assay.sandboxes.images.debian import missing_tools
 from assay.sandboxes.images.recipes import Recipe
 
@@ -54,7 +54,7 @@ async def examine(engine: Engine, *, recipes: tuple[Recipe, ...], directories: t
         version = await engine.call("version")
         findings.append(_engine(information, str(version["ApiVersion"])))
         findings.extend(_engine_space(information))
-        findings.extend([await _image(engine, recipe) for recipe in recipes])
+        findings.extend([await _image(engine, await with_chosen_base(engine, recipe)) for recipe in recipes])
     except EngineUnavailable as error:
         findings.append(Finding(subject="docker engine", ok=False, detail=error.message, mend=mend_engine(error)))
     except InfrastructureError as error:

@@ -1,7 +1,7 @@
 """Sandbox images: built once, kept by the engine, named by what they are made of."""
 
 from assay.sandboxes.images.build import build_image
-from assay.sandboxes.images.catalog import find_image, image_from, list_images, prune_images
+from assay.sandboxes.images.catalog import find_image, image_from, list_images, prune_images, with_chosen_base
 from assay.sandboxes.images.places import BuildPlaces
 from assay.sandboxes.images.recipes import Recipe, load_recipe
 
@@ -14,4 +14,5 @@ __all__ = [
     "list_images",
     "load_recipe",
     "prune_images",
+    "with_chosen_base",
 ]

@@ -183,7 +183,7 @@ async def _probe(engine: Engine, image: str) -> tuple[str, ...]:
     if code != 0:
         raise InfrastructureError(
             f"the new image lacks a tool that sandboxes need:\n{said}",
-            next_step="look at `[images.NAME] base`: it must be a Debian image",
+            next_step="if you chose the base: it must be a Debian image (assay sandbox build --base IMAGE)",
         )
     return tuple(sorted(line for line in said.splitlines() if "=" in line))
 

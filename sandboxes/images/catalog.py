@@ -8,12 +8,13 @@ from assay.errors import ImageMissing
 from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.places import BuildPlaces, Progress
-from assay.sandboxes.images.recipes import Recipe, repository
+from assay.sandboxes.images.recipes import Recipe, repository, upon
 
 NAME_LABEL: Final = "dev.assay.image"
 RECIPE_LABEL: Final = "dev.assay.recipe"
 PACKAGES_LABEL: Final = "dev.assay.packages"
-BASE_LABEL: Final = "dev.assay.base-digest"
+BASE_LABEL: Final = "dev.assay.base"
+DIGEST_LABEL: Final = "dev.assay.base-digest"
 STATE_LABEL: Final = "dev.assay.state"
 BUILDING: Final = "building"
 READY: Final = "ready"
@@ -28,7 +29,8 @@ def image_labels(recipe: Recipe, *, base_digest: str | None, packages: tuple[str
     return {
         NAME_LABEL: recipe.name,
         RECIPE_LABEL: recipe.key,
-        BASE_LABEL: base_digest or "",
+        BASE_LABEL: recipe.base,
+        DIGEST_LABEL: base_digest or "",
         PACKAGES_LABEL: " ".join(packages),
         STATE_LABEL: READY,
     }
@@ -42,7 +44,7 @@ def image_from(attributes: dict[str, Any]) -> Image:
     return Image(
         name=labels.get(NAME_LABEL) or next(iter(names), attributes["Id"]),
         id=attributes["Id"],
-        digest=labels.get(BASE_LABEL) or foreign_digest,
+        digest=labels.get(DIGEST_LABEL) or foreign_digest,
         packages=tuple(package.replace("=", " ", 1) for package in labels.get(PACKAGES_LABEL, "").split()),
     )
 
@@ -57,6 +59,16 @@ async def find_image(engine: Engine, recipe: Recipe) -> Image | None:
     if labels.get(STATE_LABEL) != READY or labels.get(RECIPE_LABEL) != recipe.key:
         return None
     return image_from(found)
+
+
+async def with_chosen_base(engine: Engine, recipe: Recipe) -> Recipe:
+    """Return the recipe upon the base that a person chose when the newest image of its name was built."""
+    try:
+        found = await engine.call("inspect_image", f"{repository(recipe.name)}:latest")
+    except ImageMissing:
+        return recipe
+    base = ((found.get("Config") or {}).get("Labels") or {}).get(BASE_LABEL)
+    return upon(recipe, base) if base else recipe
 
 
 async def list_images(engine: Engine) -> tuple[Image, ...]:

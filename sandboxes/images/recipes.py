@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from assay.errors import ConfigurationError
 from assay.records.base import Record, digest_of
@@ -24,7 +24,7 @@ class Recipe(Record):
     """What one image is made of."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    base: str = "debian:bookworm-slim"
+    base: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")] = "debian:bookworm-slim"
     """Image that is built upon, where a registry answers; a tag is resolved to a digest once and locked."""
     suite: str = "bookworm"
     """Debian release that is bootstrapped on a Debian machine, where no registry answers."""
@@ -53,15 +53,25 @@ def load_recipe(name: str, *, base: str | None = None) -> Recipe:
 
     Args:
         name: one of `NAMES`.
-        base: image to build upon instead of the recipe's own, from `[images.NAME] base`.
+        base: image to build upon instead of the recipe's own.
 
     Raises:
-        ConfigurationError: there is no recipe of that name.
+        ConfigurationError: there is no recipe of that name, or the base is no image reference.
     """
     if name not in NAMES:
         raise ConfigurationError(f"no image recipe is called {name!r}", next_step=f"use one of: {', '.join(NAMES)}")
-    values = tomllib.loads(script(f"{name}.toml"))
-    return Recipe.model_validate(values if base is None else {**values, "base": base})
+    recipe = Recipe.model_validate(tomllib.loads(script(f"{name}.toml")))
+    return recipe if base is None else upon(recipe, base)
+
+
+def upon(recipe: Recipe, base: str) -> Recipe:
+    """Return the same recipe with another base; raises ConfigurationError for what is no image reference."""
+    try:
+        return Recipe.model_validate({**recipe.model_dump(), "base": base})
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{base!r} is not the name of an image", next_step="write it like host:5000/debian:bookworm-slim"
+        ) from error
 
 
 def script(name: str) -> str:

@@ -122,6 +122,6 @@ async def _ask_registry(engine: Engine, reference: str) -> str | None:
     except InfrastructureError as error:
         raise ImageMissing(
             f"the registry does not serve the base image {reference}: {error.message}",
-            next_step="check `[images.NAME] base`, or resolve its tag anew: assay sandbox build --force",
+            next_step="build upon another one (--base), or resolve its tag anew: assay sandbox build --force",
         ) from error
     return None if answer is None else str(answer["Descriptor"]["digest"])

@@ -30,10 +30,17 @@ def test_the_key_changes_with_whatever_the_image_is_made_of(change: dict[str, ob
 
 
 def test_a_base_of_the_users_own_is_taken() -> None:
-    """`[images.python] base` replaces the base and nothing else."""
+    """It replaces the base and nothing else."""
     own = load_recipe("python", base="registry.example/debian:mine")
     assert own.base == "registry.example/debian:mine"
     assert own.packages == load_recipe("python").packages
+
+
+@pytest.mark.parametrize("base", ["", "debian\nRUN id", "a b", "-x"])
+def test_a_base_that_is_no_image_is_refused(base: str) -> None:
+    """It becomes a line of a Dockerfile."""
+    with pytest.raises(ConfigurationError, match="not the name of an image"):
+        load_recipe("python", base=base)
 
 
 @pytest.mark.parametrize("package", ["git; rm -rf /", "$(id)", "--allow-unauthenticated", ""])

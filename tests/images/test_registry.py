@@ -9,7 +9,7 @@ import pytest
 
 from assay.errors import ImageMissing
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images import BuildPlaces, Recipe, build_image, load_recipe
+from assay.sandboxes.images import BuildPlaces, Recipe, build_image, load_recipe, with_chosen_base
 from assay.sandboxes.images.registry import ImageLock, fetch_base, pin_base, read_lock, write_lock
 
 pytestmark = pytest.mark.docker
@@ -23,7 +23,7 @@ class Registry(Protocol):
     def push(self, image: str, name: str) -> str: ...
 
 
-def own_recipe(base: str) -> Recipe:
+def own_recipe(base: str = "debian:bookworm-slim") -> Recipe:
     """Return the recipe `python` under another name: the image that other tests use stays what it is."""
     return Recipe.model_validate({**load_recipe("python").model_dump(), "name": "test-registry", "base": base})
 
@@ -53,6 +53,7 @@ async def test_a_base_is_resolved_once_and_built_upon_by_its_digest(
     built = await build_image(engine, recipe, places, progress=said.append)
     try:
         assert built.digest == first
+        assert await with_chosen_base(engine, own_recipe()) == recipe
         assert any(f"@{first}" in line for line in said)
         assert {package.split()[0] for package in built.packages} >= {"git", "python3-pytest", "libfaketime"}
         assert not places.cache.exists() or not list(places.cache.glob("*.tar.gz"))
