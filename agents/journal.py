@@ -34,6 +34,8 @@ _LEDGERED: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.TRE
 
 UNWRITTEN: Final = 2
 """Turns that may be on their way to the disk while the next one is being made."""
+TOGETHER_SECONDS: Final = 0.002
+"""How long an answer waits for the result of a quick call, to be written with it in one flush."""
 
 Fact = tuple[EntryKind, str, dict[str, JsonValue]]
 """Kind, key and body of an entry."""
@@ -59,6 +61,7 @@ class Journal:
         self._count = count
         self._unwritten: list[tuple[dict[str, JsonValue], list[Fact]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -117,14 +120,25 @@ class Journal:
         for fact in facts:
             self._count(fact)
         self._unwritten.append((cast("dict[str, JsonValue]", clean), facts))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write())
+        if len(self._unwritten) >= UNWRITTEN or not self.conversation.pending:
+            self._start()
+        elif self._writer is None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._start)
 
     async def settle(self) -> None:
         """Wait until everything is durable."""
+        if self._unwritten:
+            self._start()
         writer, self._writer = self._writer, None
         if writer is not None:
             await asyncio.shield(writer)
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
 
     async def ended(self) -> Entry | None:
         """Return the entry that says how the task ended, or None."""

@@ -53,7 +53,8 @@ class Batches(Generic[_Result]):
             first = len(self._waiting) == 1
         if first:
             loop.call_soon(self._start)  # after whatever else is ready to run now, and may add to the batch
-        return await waiting.future
+        result: _Result = await waiting.future
+        return result
 
     def _start(self) -> None:
         try:

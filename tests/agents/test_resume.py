@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -64,6 +65,7 @@ class Points:
     def __init__(self, kill_at: tuple[str, int] | None) -> None:
         self.kill_at = kill_at
         self.reached: Counter[str] = Counter()
+        self.killed = False
 
     def reach(self, name: str) -> None:
         """Come by a point."""
@@ -126,9 +128,8 @@ async def killed_once(
         try:
             async with mined(bench, points, monkeypatch):
                 await to_the_end(bench)
-            assert kill_at is None, f"nothing was killed at {kill_at}"
         except Killed:
-            assert kill_at is not None
+            points.killed = True
         done = await to_the_end(bench)
         await bench.ledger.verify(RUN)
         keys = [entry.key for entry in await bench.entries()]
@@ -144,11 +145,15 @@ async def test_a_kill_at_any_point_loses_only_the_step_in_flight(
     expected, points = await killed_once(tmp_path / "whole", None, monkeypatch)
     assert expected[3].count("answer") == 6
     assert {name.split(" ")[1] for name in points.reached} == EVERYTHING
-    for name, count in points.reached.items():
-        for number in range(1, count + 1):
+    for name in points.reached:
+        for number in itertools.count(1):
             place = tmp_path / f"{name} {number}"
-            assert (await killed_once(place, (name, number), monkeypatch))[0] == expected, f"{name} {number}"
+            seen, points = await killed_once(place, (name, number), monkeypatch)
+            assert seen == expected, f"{name} {number}"
             shutil.rmtree(place)
+            if not points.killed:  # how many turns are written at once depends on the disk
+                break
+        assert number > 1, f"nothing was killed at {name}"
 
 
 async def test_a_turn_that_only_the_transcript_has_is_made_good(bench: Bench) -> None:
