@@ -12,7 +12,7 @@ from assay.evidence.environment import CANARY_FAILS, CANARY_FILE, CANARY_PASSES,
 from assay.evidence.execution import Bench, Order
 from assay.evidence.expectations import Standing
 from assay.evidence.facts import Book, Facts, Subject, Trial, Variant
-from assay.evidence.grounds import counting_ids
+from assay.evidence.grounds import counting_ids, refutations
 from assay.evidence.held_out import subject_of, uncontrolled_ids
 from assay.evidence.layout import Layout
 from assay.evidence.matrix import AtBase, brought_ids, fail_at_base, needed_ids
@@ -88,10 +88,16 @@ class Course:
             *(self._check(c, "head", 0) for c in self.facts.case.claim.draft.checks),
         )
 
+    @property
+    def is_refuted(self) -> bool:
+        """Whether a failure reproduced, so that nothing more has to be known."""
+        return next(refutations(self.book), None) is not None
+
     async def run_brought(self) -> None:
         """Execute the tests that the change brings where the change is not."""
         if ids := brought_ids(self.book):
             await self._suite(Subject.BROUGHT, "base", modules=self._layout.modules(Subject.BROUGHT, ids), expected=ids)
+        await self._altered_again(altered_ids(self.book))
 
     async def run_controls(self) -> None:
         """Execute tests that failed only because something is not there with functions that do nothing."""
@@ -108,7 +114,6 @@ class Course:
         await asyncio.gather(
             *(self._again_alone(s, ids) for s, ids in found.items() if ids and self._is_whole(book, s)),
             *(self._again_whole(s) for s, ids in found.items() if ids and not self._is_whole(book, s)),
-            self._altered_again(altered_ids(book)),
             *(self._check_again(c) for c in self.facts.case.claim.draft.checks),
         )
         book = self.book

@@ -71,13 +71,16 @@ class _Look:
             kind = classify(path, self._settings)
             if kind in _PROTECTED:
                 yield Flag(kind="protected-file", path=path, text=f"{self._verb(path)}; it {_PROTECTED[kind]}")
-            elif kind is FileClass.TEST and path in self._base and self._trusted.get(path) != self._head.get(path):
+            elif kind is FileClass.TEST and path in self._base and not self._is_given(path):
                 yield Flag(kind="protected-file", path=path, text=f"{self._verb(path)}; it is a test of the base")
             yield from self._counts(path, kind)
             if kind is FileClass.SOURCE:
                 yield from self._watches(path)
         yield from self._removed_tests()
         yield from self._shared_literals()
+
+    def _is_given(self, path: str) -> bool:
+        return path in self._trusted and self._trusted[path] == self._head.get(path)
 
     def _verb(self, path: str) -> str:
         return "was added" if path not in self._base else "was removed" if path not in self._head else "was changed"

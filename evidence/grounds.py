@@ -232,8 +232,14 @@ def _one_requirement(book: Book, requirement: Requirement) -> Iterator[Open]:
 def _brought(book: Book) -> Iterator[Open]:
     if not book.facts.judge_side_changed:
         return
-    if book.first(Subject.BROUGHT, "head") is None:
+    head = book.first(Subject.BROUGHT, "head")
+    if head is None:
         yield Open("the change's own tests were not run", "Run the proof again.")
+    elif not head.whole:
+        yield Open(
+            f"the change's own test suite could not be run: {head.got('')}",
+            "What does the sandbox image need for the tests as they are now?",
+        )
     for test in altered_ids(book):
         if not confirmations(book, Subject.BROUGHT, test, "base"):
             yield Open(

@@ -13,6 +13,7 @@ from typing import Final
 
 from assay.evidence.expectations import Reading, Standing
 from assay.evidence.facts import Book, Facts, Subject
+from assay.evidence.runner_pytest import REFUSED
 from assay.records.evidence import TestOutcome
 
 
@@ -135,13 +136,14 @@ def failing_brought(book: Book) -> dict[str, Standing]:
     """Return the ids of the head's own suite that ought to pass there and do not.
 
     An id that does not pass at the base either is known to fail and is not blamed on the change; one that is skipped
-    shows nothing, either way.
+    shows nothing, either way, and neither does a suite that could not be started.
     """
     head = book.first(Subject.BROUGHT, "head")
     if head is None:
         return {}
     if not head.whole:
-        return {"": head.stand("")}
+        ran = head.evidence.trouble != REFUSED and not baseline_trouble(book)
+        return {"": head.stand("")} if ran else {}
     base = book.first(Subject.REGRESSION, "base")
     stable = set(stable_ids(book))
     unstable = set(base.ids) - stable if base is not None and base.whole else set()

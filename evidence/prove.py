@@ -117,9 +117,10 @@ class Assayer:
         course = Course(facts, layout, bench, self._git, self._cache)  # S5: each of its trees is composed
         await course.run_base()  # S7 base/base, and S10 without the work
         await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
-        await course.run_brought()  # S7 base/head
-        await course.run_controls()  # S8
         await course.run_confirmations()
+        if not course.is_refuted:
+            await course.run_brought()  # S7 base/head
+            await course.run_controls()  # S8
         return judge(course.facts, course.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:

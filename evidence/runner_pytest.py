@@ -36,6 +36,9 @@ _PYTEST_ONLY: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini
 _INI_FILES: Final = (*_PYTEST_ONLY, "pyproject.toml", "tox.ini", "setup.cfg")
 """In the order in which pytest 9 looks for them."""
 
+REFUSED: Final = "pytest refused its arguments or its configuration (exit code 4)"
+"""Trouble of a run in which nothing was executed."""
+
 _MAC_LENGTH: Final = 20
 
 
@@ -264,6 +267,6 @@ def _disagreement(lines: Sequence[dict[str, Any]], result: CommandResult, outcom
         case (0, True, False) | (1, True, True) | (5, False, False):
             return ""
         case (4, _, _):
-            return "pytest refused its arguments or its configuration (exit code 4)"
+            return REFUSED
         case (status, _, _):
             return f"pytest's exit code {status} does not fit its outcomes"
