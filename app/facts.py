@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.app.manifests import Manifest, load_settings, load_ticket, read_manifest
-from assay.app.statuses import status_of
+from assay.app.statuses import status_of, status_with
 from assay.app.wiring import House
 from assay.app.work import commands_of, work_of
 from assay.errors import StoreCorrupt
@@ -53,7 +53,7 @@ async def gather_run(house: House, run: str) -> RunFacts:
     """Return the facts of a run as far as it has come; raises RunError for an unknown one."""
     manifest, started = await read_manifest(house.ledger, run)
     entries = await house.ledger.entries(run)
-    status, reason = status_of(entries)
+    status, reason = status_with(run, *status_of(entries), house.state.holder(run))
     plan = await _newest(house, entries, EntryKind.PLAN_MADE, "plan", Plan)
     base = next((str(e.body["commit"]) for e in reversed(entries) if e.kind is EntryKind.BASE_ADOPTED), "")
     delivered = next((e for e in entries if e.kind is EntryKind.DELIVERED), None)
@@ -252,7 +252,7 @@ def _manifest(manifest: Manifest) -> tuple[tuple[str, str], ...]:
 
 def _how_to(run: str, status: RunStatus, claims: Sequence[ClaimFacts]) -> tuple[HowTo, ...]:
     ways = []
-    if status in (RunStatus.PARKED, RunStatus.FAILED, RunStatus.RUNNING):
+    if status in (RunStatus.PARKED, RunStatus.FAILED):
         ways.append(HowTo(purpose="Go on with this run", command=f"assay resume {run}"))
     for claim in claims:
         if claim.verdict and claim.verdict.witness and claim.verdict.witness.command:

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import structlog
 
 from assay.app.deciders import Decider
 from assay.app.manifests import ROLES, Manifest, keep, read_manifest, with_model, write_manifest
-from assay.app.statuses import LIFE, open_questions, status_of, summary_of
+from assay.app.statuses import LIFE, open_questions, status_of, status_with, summary_of
 from assay.app.wiring import House, open_house
 from assay.errors import AssayError, RunError
 from assay.policies.settings import Settings
@@ -155,7 +155,8 @@ class Assay:
         await self.house.ledger.append(run, EntryKind.RUN_ENDED, "ended", body)
         holder = self.house.state.holder(run)
         if holder is not None and holder != os.getpid():
-            os.kill(holder, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it ended by itself just now
+                os.kill(holder, signal.SIGTERM)
         return await self.summary(run)
 
     async def runs(self) -> tuple[RunSummary, ...]:
@@ -167,10 +168,8 @@ class Assay:
         """Return the line of one run; raises RunError for an unknown one."""
         await read_manifest(self.house.ledger, run)
         summary = summary_of(run, await self.house.ledger.entries(run, kinds=LIFE))
-        if summary.status is RunStatus.RUNNING and self.house.state.holder(run) is None:
-            reason = f"its process is gone; `assay resume {run}` goes on"
-            return summary.model_copy(update={"status": RunStatus.FAILED, "reason": reason})
-        return summary
+        status, reason = status_with(run, summary.status, summary.reason, self.house.state.holder(run))
+        return summary.model_copy(update={"status": status, "reason": reason})
 
     async def questions(self, run: str) -> tuple[Question, ...]:
         """Return what a run waits for."""

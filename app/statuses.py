@@ -36,6 +36,13 @@ def status_of(entries: Sequence[Entry]) -> tuple[RunStatus, str]:
             return RunStatus.RUNNING, ""
 
 
+def status_with(run: str, status: RunStatus, reason: str, holder: int | None) -> tuple[RunStatus, str]:
+    """Return where a run stands, seeing that one that was running stands still where no process holds it."""
+    if status is RunStatus.RUNNING and holder is None:
+        return RunStatus.FAILED, f"its process is gone; `assay resume {run}` goes on"
+    return status, reason
+
+
 def summary_of(run: str, entries: Sequence[Entry]) -> RunSummary:
     """Return the line of a run in a list of runs. `entries` are those of the kinds in `LIFE`."""
     status, reason = status_of(entries)

@@ -91,9 +91,7 @@ class Progress:
         if entry.kind is EntryKind.UNIT_CHANGED:
             self._doing.pop(unit, None)
         elif (doing := describe_next(entry)) is not None:
-            before = self._doing.get(unit)
-            since = before[1] if before and before[0] == doing else time.monotonic()
-            self._doing[unit] = (doing, since)
+            self._doing[unit] = (doing, time.monotonic())
 
     def _print(self, place: str, text: str, style: str) -> None:
         """Print a line: cut at the edge of a terminal, whole where a file or a program reads it."""

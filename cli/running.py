@@ -167,5 +167,3 @@ def _tell(streams: Streams, facts: RunFacts, report: Path) -> None:
     streams.progress.print()
     print_terminal(facts, streams.progress)
     streams.say(f"Report: {report}")
-    if facts.status in (RunStatus.PARKED, RunStatus.FAILED):
-        streams.say(f"Go on with: assay resume {facts.id}")

@@ -31,12 +31,10 @@ def show_run(run: str, *, as_json: bool, state: Path | None) -> None:
 
     async def work(streams: Streams) -> None:
         async with Assay.open(root=state) as assay:
-            summary = await assay.summary(run)
             facts = await gather_run(assay.house, run)
             report = write_report(assay.house.state, facts)
             if as_json:
-                stands = {"status": summary.status.value, "reason": summary.reason}
-                streams.line({**outline_run(facts, report), **stands})
+                streams.line(outline_run(facts, report))
                 return
             print_terminal(facts, streams.page)
             for asked in facts.asked:
@@ -44,8 +42,6 @@ def show_run(run: str, *, as_json: bool, state: Path | None) -> None:
                     question = asked.question
                     streams.page.print(f"Open: {question.kind.value}: {make_visible(question.title)}", soft_wrap=True)
             streams.page.print(f"Report: {make_visible(str(report))}", soft_wrap=True)
-            if summary.status in (RunStatus.PARKED, RunStatus.FAILED):
-                streams.page.print(f"Go on with: assay resume {run}", soft_wrap=True)
 
     run_session(work)
 

@@ -102,7 +102,8 @@ def conclude_run(facts: RunFacts) -> Outcome:
         parts.append(f"open: {'; '.join(waiting)}")
     elif facts.reason and facts.status is not RunStatus.DELIVERED:
         parts.insert(0, facts.reason.rstrip("."))
-    sentence = f"{start}: {'; '.join(parts)}." if parts else f"{start}."
+    sentence = f"{start}: {'; '.join(parts)}" if parts else start
+    sentence += "" if sentence.endswith("?") else "."
     return Outcome(tone, word, sentence)
 
 
