@@ -151,16 +151,19 @@ class Journal:
 
     async def _write(self) -> None:
         """Write what is unwritten, and what is added meanwhile: the slower the disk, the more at once."""
-        while self._unwritten:
-            turns = list(self._unwritten)
+        while turns := list(self._unwritten):
             first = self._transcript.length + 1
-            digests = await self._transcript.append_all([line for line, _ in turns])
-            placed = [
-                self._placed(fact, number, digest)
-                for number, (digest, (_, facts)) in enumerate(zip(digests, turns, strict=True), first)
-                for fact in facts
-            ]
-            await asyncio.gather(*(self._record(fact) for fact in placed))
+            try:
+                digests = await self._transcript.append_all([line for line, _ in turns])
+                placed = [
+                    self._placed(fact, number, digest)
+                    for number, (digest, (_, facts)) in enumerate(zip(digests, turns, strict=True), first)
+                    for fact in facts
+                ]
+                await asyncio.gather(*(self._record(fact) for fact in placed))
+            except BaseException:
+                self._unwritten.clear()  # the next journal reads what there is; writing it again here would double it
+                raise
             del self._unwritten[: len(turns)]
 
     def _placed(self, fact: Fact, line: int, digest: str) -> Fact:
