@@ -67,7 +67,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     """Examine a change and return the verdict with what a report says of it."""
     refs = f"refs/assay/checks/{change.id}"
     base = await house.git.adopt(change.repo, change.base, f"{refs}/base")
-    head = await house.git.adopt(change.repo, change.head, f"{refs}/head")
+    head = await house.git.adopt(change.repo, change.head, f"{refs}/head", since=base)
     changes = await house.git.diff(base, head)
     draft = change.claim or ClaimDraft(
         kind=change.kind or infer_kind(changes, settings),

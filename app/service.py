@@ -9,17 +9,18 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from assay.agents.prompting import load_prompt
 from assay.app.deciders import Decider
-from assay.app.manifests import ROLES, Manifest, keep, read_manifest, with_model, write_manifest
+from assay.app.manifests import ROLES, Manifest, keep, load_settings, read_manifest, with_model, write_manifest
 from assay.app.statuses import LIFE, open_questions, status_of, status_with, summary_of
 from assay.app.wiring import House, open_house
-from assay.errors import AssayError, RunError
+from assay.errors import AssayError, ConfigurationError, RunError
 from assay.policies.settings import Settings
 from assay.records.base import digest_of_bytes
 from assay.records.decisions import CheckpointKind, Decision, Question
@@ -101,9 +102,14 @@ class Assay:
             started_by=getpass.getuser(),
             mode="headless" if headless else "interactive",
             dirty=facts.dirty or (),
-            prompts={role: digest_of_bytes(_prompt(role)) for role in ROLES},
+            prompts={role: digest_of_bytes(load_prompt(role, settings.role(role).prompt).encode()) for role in ROLES},
             images=images,
         )
+        if await load_settings(self.house.blobs, manifest) != settings:
+            raise ConfigurationError(
+                f"the settings ({settings_source}) hold a secret, which is never written down",
+                next_step="take it out of the file, and put it into the environment of assay",
+            )
         await write_manifest(self.house.ledger, run, manifest)
         tree = await self.house.git.tree_id(commit)
         await self.house.ledger.append(
@@ -213,7 +219,3 @@ def _decided(entries: Sequence[Entry]) -> Made:
     }
     made = (Decision.model_validate(e.body["decision"]) for e in entries if e.kind is EntryKind.DECISION_MADE)
     return tuple((d.via, asked[d.digest].kind, asked[d.digest].unit) for d in made)
-
-
-def _prompt(role: str) -> bytes:
-    return resources.files("assay.agents").joinpath("prompts", f"{role}.md").read_bytes()

@@ -164,7 +164,7 @@ async def open_house(
             state=state,
             git=git,
             ledger=ledger,
-            blobs=FileBlobs(state.blobs),
+            blobs=FileBlobs(state.blobs, redact=redact),
             clock=clock,
             people=LocalPeople.at(state.root / "people.key"),
             sandboxes=sandboxes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Collection
@@ -11,6 +12,7 @@ from pathlib import Path
 from assay.errors import StoreCorrupt
 from assay.records.base import digest_of_bytes
 from assay.store.files import disk_errors, write_whole
+from assay.store.redaction import Redactor
 
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _DIGEST_LENGTH = len("sha256:") + 64
@@ -19,11 +21,15 @@ _DIGEST_LENGTH = len("sha256:") + 64
 class FileBlobs:
     """`Blobs` as files in a directory, fanned out by the first two digits of the digest."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, redact: Redactor | None = None) -> None:
+        """Name the directory, and what takes secrets out of text and JSON before it is kept."""
         self._directory = directory
+        self._redact = redact
 
     async def put(self, data: bytes) -> str:
         """Keep `data` and return its `sha256:…`. Keeping the same bytes twice is one blob.
+
+        Where it holds a secret, what is kept is `data` without it, and the digest is that of what is kept.
 
         Raises DiskFull, InfrastructureError.
         """
@@ -64,7 +70,22 @@ class FileBlobs:
                         path.unlink(missing_ok=True)
         return size
 
+    def _without_secrets(self, data: bytes) -> bytes:
+        if self._redact is None:
+            return data
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return data
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return self._redact.text(text).encode()
+        redacted = self._redact(value)
+        return data if redacted == value else json.dumps(redacted, sort_keys=True, separators=(",", ":")).encode()
+
     def _put(self, data: bytes) -> str:
+        data = self._without_secrets(data)
         digest = digest_of_bytes(data)
         path = self._path(digest)
         with disk_errors(path):

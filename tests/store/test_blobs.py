@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import digest_of_bytes
 from assay.store.blobs import FileBlobs
+from assay.store.redaction import Redactor
 
 
 async def test_bytes_come_back_by_their_digest(tmp_path: Path) -> None:
@@ -74,3 +76,18 @@ async def test_full_disk_and_unwritable_directory_are_named(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(InfrastructureError, match="file"):
         await FileBlobs(tmp_path / "file").put(b"x")
+
+
+async def test_secrets_are_taken_out_before_anything_is_kept(tmp_path: Path) -> None:
+    """Of text, and of the strings in JSON, which stays JSON; what holds none and what is binary is kept as it is."""
+    secret = "ghp_" + "a" * 36
+    blobs = FileBlobs(tmp_path, redact=Redactor({"MY_API_KEY": "very-own-value"}))
+    text = await blobs.get(await blobs.put(f"token {secret}\n".encode()))
+    record = json.loads(await blobs.get(await blobs.put(json.dumps({"said": f'"{secret}" very-own-value'}).encode())))
+    assert secret not in text.decode()
+    assert secret not in record["said"]
+    assert "very-own-value" not in record["said"]
+    for data in (b'{"a": 1}', b"plain", b"\xff" + secret.encode()):
+        assert await blobs.get(await blobs.put(data)) == data
+    open_blobs = FileBlobs(tmp_path / "open")
+    assert secret.encode() in await open_blobs.get(await open_blobs.put(secret.encode()))
