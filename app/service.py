@@ -106,6 +106,7 @@ class Assay:
             images=images,
         )
         if await load_settings(self.house.blobs, manifest) != settings:
+            await self.house.git.delete_refs(f"refs/assay/runs/{run}/")
             raise ConfigurationError(
                 f"the settings ({settings_source}) hold a secret, which is never written down",
                 next_step="take it out of the file, and put it into the environment of assay",
