@@ -129,8 +129,7 @@ async def run_bare(model: SteppingModel, directory: Path) -> None:
         messages.append(answer)
         if not answer.tool_calls:
             return
-        for call in answer.tool_calls:
-            messages.append(await tool.ainvoke(call))
+        messages += [await tool.ainvoke(call) for call in answer.tool_calls]
 
 
 async def run_ours(model: SteppingModel, directory: Path) -> None:
