@@ -12,7 +12,7 @@ from assay.sandboxes.frames import CHUNK, HEADER, VERSION, WINDOW, Frame, decode
 
 MOST_COMMANDS: Final = 40
 MOST_FILE_REQUESTS: Final = 16
-"""Together below the supervisor's table of helpers (HELPERS in supervisor.c)."""
+"""Together below the supervisor's table of helpers (HELPERS in supervisor.c), by a third."""
 _PING_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 15.0
 """A supervisor that answers nothing for so long is taken for lost; its death is noticed at once."""

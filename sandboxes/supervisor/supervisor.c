@@ -26,7 +26,9 @@
 
 #include "wire.h"
 
-#define HELPERS 64 /* requests at a time; the host keeps below it */
+/* Requests at a time. The host keeps to fewer, counted by answers; a helper that has answered still has to be
+ * reaped, and while there is no place, the host's next requests wait in its stream. */
+#define HELPERS 96
 #define ORPHAN_SECONDS 8
 
 /* The kernel's interface (capabilities(7)); musl brings no kernel headers. */
@@ -131,6 +133,14 @@ static int open_oom_counter(void)
     return v2 >= 0 ? v2 : open("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY | O_CLOEXEC);
 }
 
+static struct helper *free_place(void)
+{
+    for (size_t i = 0; i < HELPERS; i++)
+        if (!helpers[i].used)
+            return helpers + i;
+    return NULL;
+}
+
 static struct helper *find_helper(uint32_t id)
 {
     for (size_t i = 0; i < HELPERS; i++)
@@ -172,12 +182,10 @@ static _Noreturn void become_helper(int own, uint32_t id, unsigned char *payload
 
 static void open_request(uint32_t id, unsigned char *payload, size_t length)
 {
-    struct helper *helper = NULL;
+    struct helper *helper = free_place();
     int pair[2];
-    for (size_t i = 0; i < HELPERS && !helper; i++)
-        helper = helpers[i].used ? NULL : helpers + i;
     if (!helper || find_helper(id) || !length)
-        leave("the host asks for too much");
+        leave("the host asks for what cannot be");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         send_failed(id, 0, (uint32_t)errno, 0);
         return;
@@ -279,37 +287,49 @@ static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_
     }
 }
 
+/* What has come from the host and is not taken yet. */
+static struct {
+    unsigned char *data;
+    size_t used, room;
+} incoming;
+
 static void read_host(void)
 {
-    static unsigned char *data;
-    static size_t used, room;
-    if (room - used < HEADER + CHUNK) {
-        room = used + HEADER + CHUNK;
-        data = realloc(data, room);
-        if (!data)
+    if (incoming.room - incoming.used < HEADER + CHUNK) {
+        incoming.room = incoming.used + HEADER + CHUNK;
+        incoming.data = realloc(incoming.data, incoming.room);
+        if (!incoming.data)
             leave("no memory");
     }
-    ssize_t length = read(0, data + used, room - used - 1); /* the byte after a payload can be written */
+    size_t most = incoming.room - incoming.used - 1; /* one byte stays free: it is written to behind a payload */
+    ssize_t length = read(0, incoming.data + incoming.used, most);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length <= 0)
         _exit(0); /* the host is gone or has closed the sandbox */
-    used += (size_t)length;
+    incoming.used += (size_t)length;
+}
+
+static void take_frames(void)
+{
     size_t at = 0;
-    while (used - at >= HEADER) {
-        uint32_t type = get_u32(data + at + 4), size = get_u32(data + at + 8);
+    while (incoming.used - at >= HEADER) {
+        unsigned char *frame = incoming.data + at;
+        uint32_t type = get_u32(frame + 4), size = get_u32(frame + 8);
         if (size > (type == F_OPEN ? OPEN_MAX : CHUNK))
             leave("the host sends too long a frame");
-        if (used - at < HEADER + size)
+        if (incoming.used - at < HEADER + size || (type == F_OPEN && !free_place()))
             break;
-        unsigned char *end = data + at + HEADER + size, after = *end;
+        unsigned char *end = frame + HEADER + size, after = *end;
         *end = 0;
-        take_frame(get_u32(data + at), type, data + at + HEADER, size);
+        take_frame(get_u32(frame), type, frame + HEADER, size);
         *end = after;
         at += HEADER + size;
     }
-    memmove(data, data + at, used - at);
-    used -= at;
+    if (at) {
+        memmove(incoming.data, incoming.data + at, incoming.used - at);
+        incoming.used -= at;
+    }
 }
 
 static void pass_answer(struct helper *helper)
@@ -373,7 +393,10 @@ static int time_left(void)
 static void serve(void)
 {
     for (;;) {
-        struct pollfd polls[2 + HELPERS] = {{.fd = 0, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+        struct pollfd polls[2 + HELPERS] = {
+            {.fd = free_place() ? 0 : -1, .events = POLLIN},
+            {.fd = signals, .events = POLLIN},
+        };
         for (size_t i = 0; i < HELPERS; i++) {
             struct helper *helper = helpers + i;
             polls[2 + i].fd = helper->used ? helper->socket : -1;
@@ -396,6 +419,7 @@ static void serve(void)
         }
         if (polls[0].revents)
             read_host();
+        take_frames();
     }
 }
 

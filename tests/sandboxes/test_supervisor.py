@@ -334,6 +334,14 @@ async def test_impossible_commands(sandbox: Sandbox, command: list[str] | str) -
         await sandbox.run(command)
 
 
+async def test_a_storm_of_requests(sandbox: Sandbox) -> None:
+    """Far more requests at a time than the supervisor has places for are all answered."""
+    commands = [sandbox.run(["true"]) for _ in range(600)]
+    files = [sandbox.processes() for _ in range(300)]
+    results = await asyncio.gather(*commands, *files)
+    assert all(result.ok for result in results if isinstance(result, CommandResult))
+
+
 async def test_a_thousand_commands(sandbox: Sandbox) -> None:
     """The thousandth command is as quick as the first, and leaves nothing in the supervisor."""
 
