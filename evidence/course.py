@@ -17,6 +17,7 @@ from assay.evidence.held_out import subject_of, uncontrolled_ids
 from assay.evidence.layout import Layout
 from assay.evidence.matrix import AtBase, brought_ids, fail_at_base, needed_ids
 from assay.evidence.refutation import TESTS, altered_ids, confirmations, suspects
+from assay.evidence.together import together
 from assay.records.checks import Check, ExpectTests
 from assay.records.claims import ClaimKind
 from assay.records.evidence import Cell, Evidence, Side
@@ -68,20 +69,20 @@ class Course:
     async def run_base(self) -> None:
         """Execute what is about the base alone: the canary, the baseline, and the trusted tests without the work."""
         baseline = [self._suite(Subject.REGRESSION, "base", replicate=n) for n in range(self.facts.baseline_runs)]
-        await asyncio.gather(self._canary(), *baseline, *(self._trusted(s, "base") for s in self._stated()))
+        await together(self._canary(), *baseline, *(self._trusted(s, "base") for s in self._stated()))
 
     async def run_blank(self) -> None:
         """Execute the canary, and the trusted tests where the work is not done."""
-        await asyncio.gather(self._canary(), *(self._trusted(s, "base") for s in self._stated()))
+        await together(self._canary(), *(self._trusted(s, "base") for s in self._stated()))
 
     async def run_doubt(self, check: Check, key: str) -> None:
         """Execute the canary and a reviewer's check: at the head as often as a refutation needs, once at the base."""
         heads = (self._check(check, "head", n, f"doubt {key}") for n in range(self.facts.replicates))
-        await asyncio.gather(self._canary(), self._check(check, "base", 0, f"doubt {key}"), *heads)
+        await together(self._canary(), self._check(check, "base", 0, f"doubt {key}"), *heads)
 
     async def run_head(self) -> None:
         """Execute the head: base tests, trusted tests, the change's own suite and its author's own checks."""
-        await asyncio.gather(
+        await together(
             *(self._trusted(s, "head") for s in self._stated()),
             self._suite(Subject.REGRESSION, "head", expected=needed_ids(self.book)),
             *([self._suite(Subject.BROUGHT, "head")] if self.facts.judge_side_changed else []),
@@ -105,13 +106,13 @@ class Course:
         wanted: dict[Subject, Sequence[str]] = {s: uncontrolled_ids(book, s) for s in self._stated()}
         wanted[Subject.BROUGHT] = self._brought_to_control(book)
         nulls: tuple[Null, ...] = ("raise", "return")
-        await asyncio.gather(*(self._null(s, null, ids) for s, ids in wanted.items() if ids for null in nulls))
+        await together(*(self._null(s, null, ids) for s, ids in wanted.items() if ids for null in nulls))
 
     async def run_confirmations(self) -> None:
         """Execute failures again, by themselves first, then as part of everything where that does not show them."""
         book = self.book
         found = {s: tuple(suspects(book, s)) for s in TESTS}
-        await asyncio.gather(
+        await together(
             *(self._again_alone(s, ids) for s, ids in found.items() if ids and self._is_whole(book, s)),
             *(self._again_whole(s) for s, ids in found.items() if ids and not self._is_whole(book, s)),
             *(self._check_again(c) for c in self.facts.case.claim.draft.checks),
@@ -120,7 +121,7 @@ class Course:
         open_still = [s for s in TESTS if self._is_whole(book, s) and self._unshown(book, s)]
         shown = any(confirmations(book, s, i) for s in TESTS for i in suspects(book, s))
         if not shown:
-            await asyncio.gather(*(self._again_whole(s) for s in open_still))
+            await together(*(self._again_whole(s) for s in open_still))
 
     # -- what makes it necessary
 
@@ -237,7 +238,7 @@ class Course:
         chosen = ids[:_MOST_SUSPECTS]
         modules = self._layout.modules(subject, chosen)
         variants: tuple[Variant, ...] = ("head", "base") if subject is Subject.REGRESSION else ("head",)
-        await asyncio.gather(
+        await together(
             *(
                 self._suite(subject, variant, replicate=n, modules=modules, select=chosen, expected=chosen)
                 for variant in variants
@@ -249,7 +250,7 @@ class Course:
         first = self.book.first(subject, "head")
         expected = first.evidence.expected if first is not None else ()
         modules = self._layout.modules(subject, expected) if subject in (Subject.VISIBLE, Subject.HELD_OUT) else ()
-        await asyncio.gather(
+        await together(
             *(
                 self._suite(subject, "head", replicate=n, modules=modules, expected=expected)
                 for n in range(1, self.facts.replicates + 1)
@@ -260,7 +261,7 @@ class Course:
         chosen = ids[:_MOST_SUSPECTS]
         modules = self._layout.modules(Subject.BROUGHT, chosen)
         count = self.facts.replicates if chosen else 0
-        await asyncio.gather(
+        await together(
             *(
                 self._suite(Subject.BROUGHT, "base", replicate=n, modules=modules, select=chosen, expected=chosen)
                 for n in range(1, count + 1)
@@ -300,7 +301,7 @@ class Course:
         if all(r.stand(i) is Standing.PASSED for r in first for i in r.evidence.expected):
             return
         again = (self._check(check, "head", n) for n in range(1, self.facts.replicates))
-        await asyncio.gather(self._check(check, "base", 0), *again)
+        await together(self._check(check, "base", 0), *again)
 
 
 async def order_for_check(

@@ -10,6 +10,7 @@ from assay.evidence.expectations import Reading, Standing, describe_ending
 from assay.evidence.facts import Book, Subject
 from assay.evidence.held_out import Weight, controlled, requirement_of, weigh
 from assay.evidence.matrix import (
+    WHOLE,
     AtBase,
     baseline_trouble,
     broken_ids,
@@ -120,7 +121,7 @@ def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Readi
             reason = "a held-out test passes at the base and does not pass with the change"
         case Subject.HELD_OUT:
             reason = f"requirement {requirement} does not hold: a held-out test does not pass"
-        case Subject.BROUGHT if test == "":
+        case Subject.BROUGHT if test == WHOLE:
             reason = "the change's own test suite cannot be run to its end"
         case Subject.BROUGHT:
             reason = f"{test} is part of the change's own suite and does not pass there"
@@ -175,7 +176,7 @@ def _regression(book: Book) -> Iterator[Open]:
         return
     if not head.whole and not suspects(book, Subject.REGRESSION):
         yield Open(
-            f"the base's tests could not be run with the change: {head.got('')}",
+            f"the base's tests could not be run with the change: {head.got(WHOLE)}",
             "The base's suite runs without the change, and no test passes in it. What shows that nothing broke?",
         )
     declared = declared_ids(book.facts)
@@ -237,7 +238,7 @@ def _brought(book: Book) -> Iterator[Open]:
         yield Open("the change's own tests were not run", "Run the proof again.")
     elif not head.whole:
         yield Open(
-            f"the change's own test suite could not be run: {head.got('')}",
+            f"the change's own test suite could not be run: {head.got(WHOLE)}",
             "What does the sandbox image need for the tests as they are now?",
         )
     for test in altered_ids(book):

@@ -16,6 +16,9 @@ from assay.evidence.facts import Book, Facts, Subject
 from assay.evidence.runner_pytest import REFUSED
 from assay.records.evidence import TestOutcome
 
+WHOLE: Final = ""
+"""Stands for a run as a whole where ids are expected."""
+
 
 class AtBase(StrEnum):
     """How a test that the work should make pass stands where the work is not done."""
@@ -143,7 +146,7 @@ def failing_brought(book: Book) -> dict[str, Standing]:
         return {}
     if not head.whole:
         ran = head.evidence.trouble != REFUSED and not baseline_trouble(book)
-        return {"": head.stand("")} if ran else {}
+        return {WHOLE: head.stand(WHOLE)} if ran else {}
     base = book.first(Subject.REGRESSION, "base")
     stable = set(stable_ids(book))
     unstable = set(base.ids) - stable if base is not None and base.whole else set()

@@ -148,7 +148,9 @@ class Assayer:
         draft = ClaimDraft(kind=ClaimKind.TESTS, statement="the tests fail where the work is not done")
         claim = Claim(id=f"{unit}.blank.{attempt}"[:64], author="tester", base=base, head=base, draft=draft)
         course, layout = await self._course(Case(run=run, claim=claim, trusted=trusted))
-        over = {**layout.base, **layout.visible, **layout.held_out}
+        over = dict(layout.base)
+        for tree in filter(None, (trusted.visible, trusted.held_out)):
+            over |= await self._git.tree(tree)
         allowed = examine_tree(layout.base, over, self._git.contents, self._settings.project)
         if allowed.outcome != "passed":
             return BlankResult(status="failed", reasons=allowed.reasons)

@@ -9,6 +9,7 @@ from assay.evidence.expectations import Reading, Standing
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.held_out import failing_stated
 from assay.evidence.matrix import (
+    WHOLE,
     AtBase,
     broken_ids,
     brought_ids,
@@ -26,7 +27,7 @@ TESTS: tuple[Subject, ...] = (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_
 
 
 def suspects(book: Book, subject: Subject) -> dict[str, Standing]:
-    """Return the ids whose failure at the head would refute the claim if it reproduced; `""` is the run as a whole."""
+    """Return the ids whose failure at the head would refute the claim if it reproduced; `WHOLE` is the run itself."""
     head = book.first(subject, "head")
     match subject:
         case Subject.REGRESSION:
@@ -38,6 +39,7 @@ def suspects(book: Book, subject: Subject) -> dict[str, Standing]:
             found = failing_brought(book)
         case Subject.CHECK | Subject.CANARY:
             return {}
+    found = {i: s for i, s in found.items() if s is not Standing.LOST}
     if head is None or not book.facts.case.claim.draft.new_dependencies:
         return found
     return {i: s for i, s in found.items() if not _lacks_dependency(head.outcome(i))}
@@ -86,6 +88,8 @@ def confirmations(book: Book, subject: Subject, test: str, variant: Variant = "h
 
 
 def _shows(reading: Reading, test: str) -> bool:
+    if test == WHOLE:
+        return not reading.whole and reading.evidence.ending is not None
     return reading.stand(test) not in (Standing.PASSED, Standing.LOST)
 
 

@@ -64,7 +64,7 @@ def command_line(evidence: Evidence, project: ProjectSettings, test: str | None)
     root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
     inner = f"tar xf - && cd {shlex.quote(root)} && exec {shlex.join(_command(evidence, test))}"
     words = ["docker", "run", "--rm", "-i", "--network", "none", "--user", "65534:65534"]
-    words += ["--tmpfs", f"{WORKSPACE}:exec,mode=1777", "--tmpfs", "/tmp:exec,mode=1777", "-w", WORKSPACE]  # noqa: S108
+    words += ["--tmpfs", f"{WORKSPACE}:exec,uid=65534", "--tmpfs", "/tmp:exec,mode=1777", "-w", WORKSPACE]  # noqa: S108
     for name, value in sorted(evidence.environment.items()):
         if name not in _JUDGE_ONLY:
             words += ["-e", f"{name}={value}"]

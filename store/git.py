@@ -26,6 +26,8 @@ from assay.store.git_objects import ObjectReader, decode_path, encode_commit, en
 _OID: Final = re.compile(r"[0-9a-f]{40}")
 _REF: Final = re.compile(r"refs/(?!.*(?:\.\.|//|\.lock(?:/|$)|/\.|\.$|/$))[A-Za-z0-9][A-Za-z0-9_./@+-]*")
 _WORTH_ASKING: Final = 20
+_ATTRIBUTES: Final = "* -text -ident -filter -working-tree-encoding -export-ignore -export-subst\n"
+"""Outweighs every `.gitattributes` in a tree, so that `git archive` gives files as they are to whoever runs it here."""
 _REGULAR_BITS: Final = 0o100000
 
 
@@ -54,7 +56,8 @@ class GitStore:
         with disk_errors(path):
             for directory in ("objects/pack", "refs/heads", "info"):
                 (path / directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, content in (("HEAD", "ref: refs/heads/none\n"), ("config", CONFIGURATION)):
+        written = (("HEAD", "ref: refs/heads/none\n"), ("config", CONFIGURATION), ("info/attributes", _ATTRIBUTES))
+        for name, content in written:
             with disk_errors(path):
                 changed = not (path / name).is_file() or (path / name).read_text() != content
             if changed:

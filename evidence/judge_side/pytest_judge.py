@@ -60,23 +60,23 @@ def describe(error: BaseException | None, trace: TracebackType | None, tree: str
         return {"state": "passed"}
     if isinstance(error, (pytest.skip.Exception, unittest.SkipTest)):
         return {"state": "skipped", "message": text_of(error)}
+    cause = error if error.__cause__ is None else error.__cause__
+    asserted = isinstance(error, (AssertionError, pytest.fail.Exception))
+    unimported = isinstance(cause, (ImportError, SyntaxError)) and not asserted
     inside, innermost = "", ""
+    trace = cause.__traceback__ if unimported else trace
     while trace is not None:
         innermost = trace.tb_frame.f_code.co_filename
         if innermost.startswith(tree + "/"):
             inside = innermost[len(tree) + 1 :]
         trace = trace.tb_next
-    cause = error if error.__cause__ is None else error.__cause__
-    if isinstance(error, (AssertionError, pytest.fail.Exception)):
+    if asserted:
         kind = "assertion"
-    elif isinstance(cause, (ImportError, SyntaxError)) or (
-        isinstance(error, (AttributeError, NameError)) and innermost == f"{tree}/{inside}"
-    ):
+    elif unimported or (isinstance(error, (AttributeError, NameError)) and innermost == f"{tree}/{inside}"):
         kind = "import"  # a name that is not there, whether it was imported or looked up on a module or an object
     else:
         kind = "error"
-    shown = cause if isinstance(cause, (ImportError, SyntaxError)) else error
-    return {"state": "failed", "failure": kind, "message": text_of(shown), "raised_in": inside}
+    return {"state": "failed", "failure": kind, "message": text_of(cause if unimported else error), "raised_in": inside}
 
 
 def text_of(error: BaseException) -> str:
