@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Record(BaseModel):
@@ -24,6 +24,24 @@ class Record(BaseModel):
         ser_json_bytes="base64",
         val_json_bytes="base64",
     )
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Return the record in a JSON text.
+
+        Bytes of a path that are not UTF-8 are halves of surrogate pairs (PEP 383). pydantic's own parser
+        refuses those where Python's does not.
+        """
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            if error.errors(include_url=False)[0]["type"] != "json_invalid":
+                raise
+            try:
+                plain = json.loads(json_data)
+            except ValueError:
+                raise error from None
+            return cls.model_validate(plain, **options)
 
 
 def canonical_json(value: Record | dict[str, Any] | list[Any]) -> bytes:

@@ -140,7 +140,10 @@ def _checked(values: Mapping[str, object], places: Mapping[str, str], place: str
         if key in _LISTS:
             items = [value] if isinstance(value, str) else value
             if not isinstance(items, list):
-                raise TicketError(f"{where}: `{key}` must be a list of texts, and is {_kind(items)}")
+                raise TicketError(
+                    f"{where}: `{key}` must be a list of texts, and is {_kind(items)}",
+                    next_step="write each on a line of its own, after `- `",
+                )
             found[key] = tuple(_text(item, f"{where}: an item of `{key}`") for item in items)
         else:
             found[key] = _text(value, f"{where}: `{key}`")

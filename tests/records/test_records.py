@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -148,3 +148,18 @@ def test_every_status_has_an_exit_code() -> None:
         "running": 3, "parked": 75, "delivered": 0, "refuted": 1, "inconclusive": 3, "declined": 3,
         "rejected": 4, "cancelled": 4, "exhausted": 124, "failed": 3,
     }  # fmt: skip
+
+
+@given(st.text(st.characters(exclude_categories=()), min_size=1))
+@example("caf\udce9")
+def test_any_text_survives_being_stored(text: str) -> None:
+    """Halves of surrogate pairs too: that is how bytes of a path that are not UTF-8 are written (PEP 383)."""
+    requirement = Requirement(id="a", text=text)
+    assert Requirement.model_validate_json(canonical_json(requirement)) == requirement
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"id": "a"}', b'{"id": "a", "text": "\\ud800", "more": 1}', b"[]"])
+def test_what_is_no_record_is_refused(data: bytes) -> None:
+    """However it is parsed, what does not fit does not come in."""
+    with pytest.raises(ValidationError):
+        Requirement.model_validate_json(data)
