@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -51,6 +52,8 @@ class Engine:
     def __init__(self, connect: Callable[[], APIClient] = connect) -> None:
         self._connect = connect
         self._client: APIClient | None = None
+        self._closed = False
+        self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="assay-engine")
 
     async def call(self, method: str, *values: Any, ignore: Collection[int] = (), **named: Any) -> Any:
@@ -64,13 +67,16 @@ class Engine:
 
         Raises EngineUnavailable, ImageMissing, SandboxLost (no such container), DiskFull, InfrastructureError.
         """
+        if self._closed:
+            raise EngineUnavailable("The connection to the engine has been closed.")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._translate, method, values, named, ignore)
 
     def send(self, method: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Make one call, in a thread. The one place where it happens, so the one to count, fail or stop calls."""
-        if self._client is None:
-            self._client = self._connect()
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
         if path := getattr(getattr(self._client, "_custom_adapter", None), "socket_path", None):
             _probe(f"unix://{path}")
         return getattr(self._client, method)(*values, **named)
@@ -102,9 +108,10 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections; calls that run are waited for."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
         if self._client is not None:
             self._client.close()
-        await asyncio.to_thread(self._threads.shutdown, wait=True)
 
 
 async def undone_if_cancelled(making: Coroutine[Any, Any, Made], undo: Callable[[Made], Awaitable[None]]) -> Made:

@@ -146,6 +146,8 @@ class SupervisedSandbox:
         except Refusal as refusal:
             if refusal.number == errno.EACCES:
                 raise SandboxRefused(f"{refusal.path!r} cannot be read.", next_step="make it readable") from None
+            if refusal.number in (errno.ENAMETOOLONG, errno.EMFILE):
+                raise SandboxRefused(f"{refusal.path[:80]!r}… lies too deep.", next_step="remove it") from None
             raise _translate(refusal) from None
 
     async def processes(self) -> tuple[Process, ...]:

@@ -29,6 +29,8 @@ Ask = Callable[[bytes, AsyncIterator[bytes] | None], Coroutine[Any, Any, bytes]]
 _BATCH: Final = 8 << 20
 """Bytes of content that are fetched or packed at a time."""
 _PATHS: Final = struct.Struct("<I")
+_MOVING: Final = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.EINVAL)
+"""What a file that became something else between two looks at it answers."""
 _ATTEMPTS: Final = 4
 """How often a tree is read again when it changes while it is read."""
 
@@ -147,7 +149,12 @@ class TreeTransfer:
             return taken
 
     async def _take_changes(self, root: str, fresh: dict[str, bytes]) -> None:
-        unknown = await self._look(root)
+        try:
+            unknown = await self._look(root)
+        except Refusal as refusal:
+            if refusal.number == errno.ESTALE:
+                raise _Moved(refusal.path) from None
+            raise
         view = self._views[root]
         check_entries(unknown, self._most)
         for paths in batch_paths(unknown, _BATCH):
@@ -157,7 +164,7 @@ class TreeTransfer:
                 for before, content, after in decode_files(answer):
                     self._learn(view, before, content, after, fresh)
             except Refusal as refusal:
-                if refusal.number in (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR):
+                if refusal.number in _MOVING:
                     raise _Moved(refusal.path) from None
                 raise
 

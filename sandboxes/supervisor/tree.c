@@ -100,8 +100,8 @@ static void list_directory(struct answer *answer, int directory, char *path, siz
                 int below = open_directory(directory, name);
                 if (below >= 0)
                     list_directory(answer, below, path, at + size);
-                else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-                    answer_error(answer, errno, path);
+                else if (errno != ENOENT) /* it is no directory any more: the host looks again */
+                    answer_error(answer, errno == ENOTDIR || errno == ELOOP ? ESTALE : errno, path);
             }
         }
         path[length] = 0;

@@ -291,7 +291,7 @@ async def test_deep_trees(sandbox: Sandbox) -> None:
     """A tree deeper than any path is refused when taken, and removed when another is put."""
     dig = "import os\nfor _ in range(2500):\n    os.mkdir('d'); os.chdir('d')"
     await sandbox.run(["python3", "-c", dig])
-    with pytest.raises((SandboxRefused, OSError)):
+    with pytest.raises(SandboxRefused, match="too deep"):
         await sandbox.take_tree()
     blobs = Blobs()
     tree = {"a": blobs.file(b"a")}
