@@ -40,7 +40,9 @@ class CommandGates:
             for side, commit in (("head", head), ("base", base)):
                 results[side] = await self._run(run, unit, name, commit, gate)
         result = judge_gate(name, gate, await self._git.diff(base, head), base=results["base"], head=results["head"])
-        ran: JsonValue = {side: r.model_dump(mode="json", include={"ending", "seconds"}) for side, r in results.items() if r}
+        ran: JsonValue = {
+            side: r.model_dump(mode="json", include={"ending", "seconds"}) for side, r in results.items() if r
+        }
         await self._ledger.append(
             run,
             EntryKind.GATE_JUDGED,
