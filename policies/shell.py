@@ -43,6 +43,7 @@ _BLANK: Final = re.compile(r"(?:[ \t\n]|\\\n)*")
 _INLINE_BLANK: Final = re.compile(r"(?:[ \t]|\\\n)*")
 _LOST_DASH: Final = re.compile(r"[ \t]+-[ \t]*")
 """The grammar drops a lone `-` in front of a heredoc: `python - <<EOF`."""
+_SPLIT_OPERATOR: Final = re.compile(r"[$<>&|;({`]\\\n[^ \t\n]")
 _OPENS_SUBSTITUTION: Final = re.compile(r"`|\$\((?!\()|[<>]\(")
 _SEPARATORS: Final = re.compile(r"[;&|()<>\n]")
 _COMPUTING_TEST: Final = re.compile(r"\s-(?:[vR]|eq|ne|lt|le|gt|ge)\s")
@@ -62,6 +63,8 @@ def read_shell(text: str) -> ShellText:
     reader = _Reader(source.decode("latin-1"))
     if root.has_error:
         reader.doubt("it is not valid shell as far as assay can read it")
+    if _SPLIT_OPERATOR.search(text):
+        reader.doubt("a line goes on in the middle of an operator")
     try:
         reader.walk(root, 0)
     except RecursionError:  # levels of backquotes add up beyond what MAX_DEPTH counts

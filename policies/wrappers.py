@@ -151,7 +151,7 @@ def unwrap(wrapper: Wrapper, words: tuple[Word, ...]) -> Unwrapped | None:
     if at is None:
         return None
     assignments: list[str] = []
-    while wrapper.assigns and at < len(words) and "=" in words[at].text[1:]:  # env takes any name
+    while wrapper.assigns and at < len(words) and "=" in words[at].text:  # env takes any name, and none
         if words[at].splits:
             return None
         assignments.append(words[at].text)

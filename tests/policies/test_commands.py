@@ -96,6 +96,7 @@ def test_everything_that_would_run_is_found(text: str, expected: list[str]) -> N
         ("x='a[$(b)]'; bash -c '((x))'", "hands text that holds a command"),
         ("x='$(b)'; echo ${x@P}", "hands text that holds a command"),
         ("a\n\\\nb", "could not be read"),
+        ("cat <<E\n$\\\n(a)\nE", "in the middle of an operator"),
         ("[ -f a\n]", "goes on where the shell ends it"),
         ("export A\n\\\nb", "could not be read"),
         ("! a\n\\\nb", "could not be read"),

@@ -110,8 +110,9 @@ def test_the_spellings_do_run_git_push(runs: Callable[[str, str], list[str]]) ->
 @example("cat - <<E; git push\nE\n")
 @example("echo\n\\\ngit push")
 @example("[ a\ngit push ]")
+@example("cat <<E\n$\\\n(git push)\nE\n")
 @example("bash -c - 'git push'")
-@example("env ,A=1 git push")
+@example("env ,A=1 =1 git push")
 @example("timeout 52>&1 git push")
 @example("x&>f A=1 bash -c '(git `echo push`)'")
 def test_what_is_allowed_does_not_run_git(runs: Callable[[str, str], list[str]], text: str) -> None:
