@@ -15,6 +15,8 @@ from assay.records.base import Record
 FORMAT: Final = 1
 ANSWER_BYTES: Final = 400_000
 """An answer that is longer as JSON is cut to its beginning, and its calls are not made."""
+NOTHING: Final = "(no answer)"
+"""Stands for an answer that held nothing: providers refuse a conversation with an empty message in it."""
 KEPT_TEXT: Final = 20_000
 """Characters that are kept of the text of such an answer."""
 
@@ -129,8 +131,9 @@ def answer_message(answer: Answer) -> AIMessage:
     extras = dict(answer.extras)
     identity, provider = extras.pop("id", None), extras.pop("model_provider", None)
     metadata: dict[str, Any] = {"model_name": answer.model, "stop_reason": answer.stop}
+    text = answer.text if answer.text.strip() or answer.calls else NOTHING
     return AIMessage(
-        content=answer.text if answer.blocks is None else _content(answer.blocks),
+        content=text if answer.blocks is None else _content(answer.blocks),
         id=identity if isinstance(identity, str) else None,
         additional_kwargs=extras,
         response_metadata=metadata | ({"model_provider": provider} if provider else {}),

@@ -16,7 +16,8 @@ from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox, SandboxProvid
 
 _DISPOSABLE_GIT: Final = (
     "command -v git >/dev/null || exit 0; git init -q . && git add -A -f . && "
-    "git -c user.name=assay -c user.email=assay@localhost -c commit.gpgsign=false commit -q --allow-empty -m base"
+    "git -c user.name=assay -c user.email=assay@localhost -c commit.gpgsign=false commit -q --allow-empty -m base "
+    "|| rm -rf .git"
 )
 """For the agent's `git diff`. It is made by the agent's own user inside, and nothing ever reads it back."""
 
@@ -59,6 +60,8 @@ class Workspace:
         self._sandbox: Sandbox | None = None
         self._files: dict[str, Tree] = {}
         """By root, what it held when it was last put or taken."""
+        self._fresh: dict[str, bytes] = {}
+        """Contents that the sandbox gave and no tree holds yet: litter now, that may be copied to a file later."""
         self._base: Tree = {}
         self._ignored = ""
         """Text of the base's `.gitignore`."""
@@ -109,6 +112,7 @@ class Workspace:
         """Give the sandbox up; the next tool call gets a fresh one."""
         sandbox, self._sandbox = self._sandbox, None
         self._files.clear()
+        self._fresh.clear()
         if sandbox is not None:
             await sandbox.close()
 
@@ -142,9 +146,12 @@ class Workspace:
         taken = await sandbox.take_tree(root=root)
         base = self._base if root == WORKSPACE else {}
         kept = without_litter(taken.tree, base=base, ignored=self._ignored)
+        self._fresh.update(taken.fresh)
         if kept == self._files[root]:
             return None
-        tree = await self._git.write_tree(kept, taken.fresh)
+        tree = await self._git.write_tree(kept, self._fresh)
+        for file in kept.values():
+            self._fresh.pop(file.oid, None)
         await self._git.set_ref(f"refs/assay/runs/{self._task.run}/{kind}/{self._task.name}", tree)
         self._files[root] = kept
         return tree

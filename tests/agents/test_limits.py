@@ -111,6 +111,13 @@ async def test_a_model_that_only_talks_is_reminded_and_then_stopped(bench: Bench
     assert "submit_claim" in str(model.asked[-1][-1].text)
 
 
+async def test_an_empty_answer_is_not_sent_back_empty(bench: Bench) -> None:
+    """Anthropic refuses an assistant's message without text; a placeholder stands in its place."""
+    model = ListModel(answers=[says(" \n"), SUBMITTED], asked=[])
+    await bench.agent(model).advance({})
+    assert model.asked[1][2].text == "(no answer)"
+
+
 async def test_a_model_that_comes_to_its_senses_is_not_stopped(bench: Bench) -> None:
     """Only answers in a row count."""
     answers = [says("hm"), says("hm"), says("", LOOK), says("hm"), says("hm"), SUBMITTED]

@@ -170,6 +170,16 @@ async def test_a_write_outside_of_the_paths_is_told_at_once(bench: Bench) -> Non
     assert "you may change only *.py" in told(model, 1)
 
 
+async def test_what_tools_leave_behind_is_no_change(bench: Bench) -> None:
+    """Byte code stays out of the tree; its bytes are there when the same content becomes a file that counts."""
+    turns = (execute("put __pycache__/a.pyc same"), execute("put a.py same"), SUBMIT)
+    done = await bench.agent(script("coder", *turns)).advance({})
+    assert isinstance(done, Finished)
+    files = await bench.files(done.tree)
+    assert files["a.py"] == b"same" and "__pycache__/a.pyc" not in files
+    assert len(await bench.entries(EntryKind.TREE_SAVED)) == 1
+
+
 async def test_what_policy_denies_is_not_done(bench: Bench) -> None:
     """The model is told, the call is recorded, and nothing was run."""
     bench.configure(rules=ToolRules(deny=("execute(put *)",), allow=("*", "execute")))
