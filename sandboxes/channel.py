@@ -16,6 +16,8 @@ MOST_FILE_REQUESTS: Final = 16
 _PING_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 15.0
 """A supervisor that answers nothing for so long is taken for lost; its death is noticed at once."""
+_KILL_SECONDS: Final = 2.0
+"""How long a cancelled caller waits for what it started to be dead, at most."""
 _SAID_MOST: Final = 2000
 
 
@@ -70,7 +72,7 @@ class Channel:
             body: chunks of at most CHUNK bytes that follow it.
             command: whether it counts as a command or as a request for files.
 
-        Raises SandboxLost, NotStarted and HelperDied. A cancelled request is ended in the sandbox, too.
+        Raises SandboxLost, NotStarted and HelperDied. A request that is cancelled is ended in the sandbox first.
         """
         slots = self._commands if command else self._file_requests
         await slots.acquire()
@@ -80,6 +82,7 @@ class Channel:
         self._last_id += 1
         number = self._last_id
         request = _Request(self._loop.create_future(), slots)
+        request.answer.add_done_callback(_look_at)
         self._requests[number] = request
         self._beat()
         self._write(encode_frame(number, Frame.OPEN, payload))
@@ -89,14 +92,15 @@ class Channel:
                 await asyncio.wait((request.answer, sender), return_when=asyncio.FIRST_COMPLETED)
                 if sender.done():
                     await sender  # what its source raised is raised here
-            return await request.answer
+            return await asyncio.shield(request.answer)
         finally:
-            if number in self._requests:  # cancelled, or the body failed
-                self._write(encode_frame(number, Frame.KILL))
-                request.answer.cancel()
             if sender is not None and not sender.done():
                 sender.cancel()
                 await asyncio.wait((sender,))
+            if number in self._requests:  # cancelled, or the body failed
+                self._write(encode_frame(number, Frame.KILL))
+                await asyncio.wait((request.answer,), timeout=_KILL_SECONDS)
+                request.answer.cancel()
 
     async def _send_body(self, number: int, request: _Request, body: AsyncIterator[bytes]) -> None:
         async for chunk in body:
@@ -201,3 +205,9 @@ class Channel:
                 return
             if now - self._heard >= _PING_SECONDS:
                 self._write(encode_frame(0, Frame.PING))
+
+
+def _look_at(answer: asyncio.Future[bytes]) -> None:
+    """Take note of an error that nobody may be waiting for any more, so that asyncio does not complain."""
+    if not answer.cancelled():
+        answer.exception()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from assay.errors import SandboxLost
+from assay.sandboxes import channel as channel_module
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.frames import CHUNK, HEADER, VERSION, WINDOW, Frame, HelperDied, NotStarted, encode_frame
 
@@ -106,21 +107,39 @@ async def test_failing_body_ends_the_request(channel: Channel, peer: Peer) -> No
         yield b"some"
         raise KeyError("no such blob")
 
-    with pytest.raises(KeyError, match="no such blob"):
-        await channel.ask(b"p", broken())
+    asking = asyncio.ensure_future(channel.ask(b"p", broken()))
+    await settle()
     assert peer.frames[-1][:2] == (1, Frame.KILL)
     channel.receive(encode_frame(1, Frame.FAILED, struct.pack("<III", 15, 0, 0)))
+    with pytest.raises(KeyError, match="no such blob"):
+        await asking
     assert not channel.lost
 
 
 async def test_cancelled_request_is_ended_there(channel: Channel, peer: Peer) -> None:
-    """A cancelled caller's command is killed, and its late answer disturbs nobody."""
+    """A cancelled caller's command is dead when the caller goes on."""
+    asking = asyncio.ensure_future(channel.ask(b"R", command=True))
+    await settle()
+    asking.cancel()
+    await settle()
+    assert peer.frames[-1][:2] == (1, Frame.KILL)
+    assert not asking.done()
+    channel.receive(encode_frame(1, Frame.END, b"late"))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not channel.lost
+
+
+async def test_cancelled_caller_does_not_wait_for_ever(
+    channel: Channel, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor that does not answer a kill holds a cancelled caller up for a moment only."""
+    monkeypatch.setattr(channel_module, "_KILL_SECONDS", 0.05)
     asking = asyncio.ensure_future(channel.ask(b"R", command=True))
     await settle()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert peer.frames[-1][:2] == (1, Frame.KILL)
     channel.receive(encode_frame(1, Frame.END, b"late"))
     assert not channel.lost
 
