@@ -51,13 +51,16 @@ class Course:
         self._bench = bench
         self._git = git
         self._cache = cache
+        self._scope = facts.case.claim.id
         self._trials: list[Trial] = []
         self.evidence: dict[str, Evidence] = {}
 
     @property
     def facts(self) -> Facts:
         """The facts with all trials so far."""
-        return self._base_facts.model_copy(update={"trials": tuple(self._trials)})
+        raisers = {o.raised_in for e in self.evidence.values() for o in e.outcomes if o.raised_in}
+        tests = frozenset(filter(self._layout.is_test, raisers))
+        return self._base_facts.model_copy(update={"trials": tuple(self._trials), "test_files": tests})
 
     @property
     def book(self) -> Book:
@@ -77,6 +80,7 @@ class Course:
 
     async def run_doubt(self, check: Check, key: str) -> None:
         """Execute the canary and a reviewer's check: at the head as often as a refutation needs, once at the base."""
+        self._scope = key
         heads = (self._check(check, "head", n, f"doubt {key}") for n in range(self.facts.replicates))
         await together(self._canary(), self._check(check, "base", 0, f"doubt {key}"), *heads)
 
@@ -278,6 +282,7 @@ class Course:
             tree=await self._git.write_tree(tree, fresh),
             modules=(CANARY_FILE,),
             expected=(CANARY_PASSES, CANARY_FAILS),
+            scope=self._scope,
             plain=True,
         )
         await self._run(Subject.CANARY, "base", order)

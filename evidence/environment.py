@@ -16,7 +16,7 @@ from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
 
 _VARIABLES: Final = {
-    "HOME": "/tmp/home",  # noqa: S108 - a path inside the sandbox
+    "HOME": "/tmp",  # noqa: S108 - a path inside the sandbox
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",

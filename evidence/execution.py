@@ -56,6 +56,8 @@ class Order:
     """Ids to run; None runs all."""
     expected: tuple[str, ...] = ()
     """Ids that have to be reported, as evidence shows them."""
+    scope: str = ""
+    """For what it is executed anew, although the same was executed for something else."""
     plain: bool = False
     """Whether the repository's own way of running tests is left out: the canary's."""
     check: Check | None = None
@@ -106,6 +108,7 @@ class Bench:
             "project": digest_of(self._settings.project),
             "seconds": self._settings.proof.seconds,
             "launcher": digest_of([launcher_source().decode()]),
+            "scope": order.scope,
             "modules": list(order.modules),
             "select": None if order.select is None else list(order.select),
             "check": None if order.check is None else order.check.model_dump(mode="json"),

@@ -64,7 +64,7 @@ class Facts(Record):
     replaced: tuple[str, ...] = ()
     """Test files of the base in whose place the trusted side put others."""
     test_files: frozenset[str] = frozenset()
-    """Every path, in any tree of the case, that belongs to the judge's side."""
+    """Files that raised a failure and belong to the judge's side."""
     trials: tuple[Trial, ...] = ()
     """Everything that was executed; evidence of each must be there."""
 

@@ -124,18 +124,28 @@ class _Look:
                 yield Flag(kind="watches-runner", path=path, line=line, text=f"looks at {name}")
 
     def _shared_literals(self) -> Iterator[Flag]:
-        tests: set[str] = set()
-        for tree in (self._base, self._trusted):
-            for path in tree:
-                if path.endswith(".py") and (tree is self._trusted or classify(path, self._settings) is FileClass.TEST):
-                    tests |= _literals(parse(self._text(tree, path))).keys()
-        for path in self._changed:
-            if path.endswith(".py") and classify(path, self._settings) is FileClass.SOURCE:
-                old = _literals(parse(self._text(self._base, path)))
-                new = _literals(parse(self._text(self._head, path)))
-                for literal in sorted((new.keys() - old.keys()) & tests):
-                    text = f"the literal {literal[:80]} is also in a test"
-                    yield Flag(kind="shared-literal", path=path, line=new[literal], text=text)
+        fresh = [(path, literal, line) for path in self._changed for literal, line in self._new_literals(path)]
+        needles = {literal: literal.strip("'\"").encode() for _, literal, _ in fresh}
+        known: set[str] = set()
+        for path, tree in self._known_tests() if fresh else ():
+            data = self._text(tree, path)
+            if any(needle in data for needle in needles.values()):
+                known |= _literals(parse(data)).keys()
+        for path, literal, line in fresh:
+            if literal in known:
+                text = f"the literal {literal[:80]} is also in a test"
+                yield Flag(kind="shared-literal", path=path, line=line, text=text)
+
+    def _new_literals(self, path: str) -> Iterator[tuple[str, int]]:
+        if path.endswith(".py") and classify(path, self._settings) is FileClass.SOURCE:
+            old = _literals(parse(self._text(self._base, path)))
+            new = _literals(parse(self._text(self._head, path)))
+            yield from ((literal, new[literal]) for literal in sorted(new.keys() - old.keys()))
+
+    def _known_tests(self) -> Iterator[tuple[str, Tree]]:
+        yield from ((p, self._trusted) for p in self._trusted if p.endswith(".py"))
+        python = (p for p in self._base if p.endswith(".py"))
+        yield from ((p, self._base) for p in python if classify(p, self._settings) is FileClass.TEST)
 
 
 def _tests(data: bytes) -> Mapping[str, str]:

@@ -65,6 +65,10 @@ class Layout:
         tests = self.base if cell.tests == "base" else self.head
         return self.division.compose(program, tests, *self.trusted(subject)), fresh
 
+    def is_test(self, path: str) -> bool:
+        """Return whether a file of any of the trees belongs to the judge's side."""
+        return path in self.visible or path in self.held_out or self.division.is_judge_side(path)
+
     def modules(self, subject: Subject, ids: Iterable[str]) -> tuple[str, ...]:
         """Return the test files to run, relative to the project: those of the ids, and all that were laid over."""
         own = self.visible if subject is Subject.VISIBLE else self.held_out if subject is Subject.HELD_OUT else {}

@@ -154,7 +154,8 @@ def failing_brought(book: Book) -> dict[str, Standing]:
         o.id for o in head.evidence.outcomes if o.failure == "import" and o.reports == 0 and "::" not in o.id
     )
     files = tuple(f for f in uncollected if in_tree(book.facts, f) in set(book.facts.judge_side_changed))
-    still = tuple(i for i in stable if not is_named(i, declared_ids(book.facts)) and i in set(head.ids))
+    declared = declared_ids(book.facts)
+    still = tuple(i for i in head.ids if i in stable and not is_named(i, declared))
     looked_at = dict.fromkeys([*brought_ids(book), *still, *files])
     standings = {i: head.stand(i) for i in looked_at if i not in unstable}
     fine = (Standing.PASSED, Standing.SKIPPED)

@@ -35,6 +35,7 @@ class Division:
         self._base = base
         self._head = head
         self._classes: dict[str, FileClass] = {}
+        self._changed = tuple(sorted(p for p in base.keys() | head.keys() if base.get(p) != head.get(p)))
 
     def is_judge_side(self, path: str) -> bool:
         """Return whether a file is a test, golden file, fixture or test configuration.
@@ -47,13 +48,16 @@ class Division:
     def compose(self, source: Tree, tests: Tree, *trusted: Tree) -> Tree:
         """Return the program of one side with the tests of another, and trusted tests over both.
 
-        Submodules are left out: their content is not part of any tree.
+        Only what the change touches has to be told apart; the rest is the same on both sides. Submodules are left out:
+        their content is not part of any tree.
         """
-        program = {p: f for p, f in source.items() if not self.is_judge_side(p) and f.mode != GITLINK}
-        judge = {p: f for p, f in tests.items() if self.is_judge_side(p) and f.mode != GITLINK}
-        composed = lay_over(program, judge)
+        composed = {p: f for p, f in source.items() if f.mode != GITLINK}
+        for path in filter(self.is_judge_side, self._changed):
+            composed.pop(path, None)
+        judge = {p: tests[p] for p in self._changed if p in tests and self.is_judge_side(p)}
+        composed = dict(lay_over(composed, {p: f for p, f in judge.items() if f.mode != GITLINK}))
         for over in trusted:
-            composed = lay_over(composed, over)
+            composed = dict(lay_over(composed, over))
         return composed
 
     def changed_tests(self, *trusted: Tree) -> tuple[str, ...]:
@@ -62,7 +66,7 @@ class Division:
         What it takes over from the trusted side, byte for byte, is not its own.
         """
         given = {(p, f) for over in trusted for p, f in over.items()}
-        return tuple(p for p in self._changed() if self.is_judge_side(p) and (p, self._head.get(p)) not in given)
+        return tuple(p for p in self._changed if self.is_judge_side(p) and (p, self._head.get(p)) not in given)
 
     def replaced(self, *trusted: Tree) -> tuple[str, ...]:
         """Return the files of the base in whose place the trusted side put others."""
@@ -70,20 +74,12 @@ class Division:
 
     def changed_program(self) -> tuple[str, ...]:
         """Return the files of the program that differ in more than comments, docstrings and formatting."""
-        paths = (p for p in self._changed() if not self.is_judge_side(p) and self._class(p) in _PROGRAM)
+        paths = (p for p in self._changed if not self.is_judge_side(p) and self._class(p) in _PROGRAM)
         return tuple(p for p in paths if not self._same_code(p))
-
-    def tests_of(self, *trees: Tree) -> frozenset[str]:
-        """Return every path in these trees that belongs to the judge's side."""
-        return frozenset(p for tree in trees for p in tree if self.is_judge_side(p))
 
     def python_of_program(self, tree: Tree, paths: tuple[str, ...]) -> dict[str, bytes]:
         """Return the Python files of the program among these paths, by path."""
         return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(".py")}
-
-    def _changed(self) -> tuple[str, ...]:
-        paths = sorted(self._base.keys() | self._head.keys())
-        return tuple(p for p in paths if self._base.get(p) != self._head.get(p))
 
     def _class(self, path: str) -> FileClass:
         if path not in self._classes:

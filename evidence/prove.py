@@ -140,7 +140,6 @@ class Assayer:
             program_changed=division.changed_program(),
             judge_side_changed=division.changed_tests(*trusted),
             replaced=division.replaced(*trusted),
-            test_files=division.tests_of(layout.base, layout.head) | layout.visible.keys() | layout.held_out.keys(),
         )
 
     async def blank(self, run: str, unit: str, attempt: int, base: str, trusted: TrustedTests) -> BlankResult:
