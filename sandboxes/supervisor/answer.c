@@ -60,6 +60,17 @@ void answer_text(struct answer *answer, const char *format, ...)
     answer_add(answer, text, (size_t)length);
 }
 
+/* Digits without the machinery of printf: a listing has six numbers a file. */
+void answer_number(struct answer *answer, uint64_t value, unsigned base, char after)
+{
+    char text[32], *at = text + sizeof text;
+    *--at = after;
+    do
+        *--at = (char)('0' + value % base);
+    while (value /= base);
+    answer_add(answer, at, (size_t)(text + sizeof text - at));
+}
+
 void answer_end(struct answer *answer) { answer_send(answer, F_END); }
 
 uint32_t field_u32(struct fields *fields)

@@ -36,6 +36,22 @@ static char kind_of(mode_t mode)
 
 static struct timespec newest; /* change time in this answer */
 
+static void answer_stamp(struct answer *answer, const struct timespec *stamp)
+{
+    uint64_t seconds = stamp->tv_sec > 0 ? (uint64_t)stamp->tv_sec : 0;
+    answer_number(answer, seconds * 1000000000u + (uint64_t)stamp->tv_nsec, 10, ' ');
+}
+
+static void answer_file(struct answer *answer, char kind, const struct stat *state)
+{
+    answer_add(answer, (char[]){kind, ' '}, 2);
+    answer_number(answer, state->st_mode & 0777, 8, ' ');
+    answer_number(answer, (uint64_t)state->st_size, 10, ' ');
+    answer_stamp(answer, &state->st_mtim);
+    answer_stamp(answer, &state->st_ctim);
+    answer_number(answer, state->st_ino, 10, ' ');
+}
+
 /* "KIND MODE SIZE MTIME CTIME INODE PATH\0": times in nanoseconds; a directory is only that it is there. */
 static void answer_entry(struct answer *answer, const struct stat *state, const char *path)
 {
@@ -46,9 +62,7 @@ static void answer_entry(struct answer *answer, const struct stat *state, const 
     if (kind == 'd')
         answer_text(answer, "d 0 0 0 0 0 ");
     else
-        answer_text(answer, "%c %o %llu %lld%09ld %lld%09ld %llu ", kind, state->st_mode & 0777,
-                    (unsigned long long)state->st_size, (long long)state->st_mtim.tv_sec, state->st_mtim.tv_nsec,
-                    (long long)state->st_ctim.tv_sec, state->st_ctim.tv_nsec, (unsigned long long)state->st_ino);
+        answer_file(answer, kind, state);
     answer_add(answer, path, strlen(path) + 1);
 }
 

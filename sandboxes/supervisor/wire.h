@@ -65,6 +65,7 @@ struct answer {
 };
 void answer_add(struct answer *answer, const void *data, size_t length);
 void answer_text(struct answer *answer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void answer_number(struct answer *answer, uint64_t value, unsigned base, char after);
 void answer_end(struct answer *answer);
 
 /* Fields of a payload, in order; `ok` falls to 0 at the first that is not there. */
