@@ -335,9 +335,8 @@ async def test_tests_that_nobody_mapped_state_everything_together(world: World) 
 @pytest.mark.docker
 async def test_the_trusted_side_may_put_other_tests_in_the_place_of_the_bases(world: World) -> None:
     """An expectation that the plan changes is not held against the author, and what else the file shows still is."""
-    base = await world.commit(
-        {**BASE, "tests/test_calc.py": TESTS + "\n\ndef test_one():\n    assert add(0, 1) == 1\n"}
-    )
+    more = "\n\ndef test_one():\n    assert add(0, 1) == 1\n"
+    base = await world.commit({**BASE, "tests/test_calc.py": TESTS + more})
     replaced: Files = {"tests/test_calc.py": TESTS.replace("== 3", "== '3'") + more.replace(" == 1", "")}
     trusted = TrustedTests(visible=await world.tree(replaced), stated=(states("tests/test_calc.py::test_add"),))
     head = await world.commit({"calc.py": CALC.replace("a + b", "str(a + b)"), **replaced}, base)
