@@ -43,6 +43,11 @@ PLAN: dict[str, Any] = {"submit_plan": {"summary": "One function, one unit.", "u
 SLEEP: dict[str, Any] = {"execute": {"command": "sleep 300"}}
 
 
+def busy(seconds: float) -> dict[str, Any]:
+    """Return a call that takes until some seconds from now: when it is made again later, it takes no time."""
+    return {"execute": {"command": f"while [ $(date +%s) -lt {time.time() + seconds:.0f} ]; do sleep 0.1; done"}}
+
+
 @dataclass(frozen=True)
 class Said:
     """What the program printed, and how it ended."""
@@ -146,25 +151,37 @@ class Project:
         return f"main..{name}"
 
 
-def wait_for_command(process: subprocess.Popen[bytes], command: str, seconds: float = 60) -> str:
-    """Wait until a sandbox of the run that `process` advances with `--json` executes a command; return the run's id."""
+def wait_for_command(
+    process: subprocess.Popen[bytes],
+    command: str,
+    *,
+    run: str | None = None,
+    other_than: str | None = None,
+    seconds: float = 60,
+) -> str:
+    """Wait until a sandbox executes a command, and return the id of its run.
+
+    Args:
+        process: advances the run with `--json`.
+        command: part of its command line.
+        run: the run, where it is known already.
+        other_than: a container that does not count.
+        seconds: how long to wait.
+    """
     assert process.stdout is not None
-    run = str(json.loads(process.stdout.readline())["entry"]["run"])
+    run = run or str(json.loads(process.stdout.readline())["entry"]["run"])
     end = time.monotonic() + seconds
-    while not any(command in row for row in commands_of(run)):
+    while not any(command in row for box in containers(run) if box != other_than for row in commands_in(box)):
         assert process.poll() is None, finish(process)
         assert time.monotonic() < end, f"{command!r} was not executed"
         time.sleep(0.1)  # the engine has no event for a command that starts within a container
     return run
 
 
-def commands_of(run: str) -> list[str]:
-    """Return the command lines of the processes in a run's sandboxes."""
-    rows = []
-    for container in containers(run):
-        done = subprocess.run(["docker", "top", container, "-eo", "pid,args"], capture_output=True, text=True)
-        rows += done.stdout.splitlines()
-    return rows
+def commands_in(container: str) -> list[str]:
+    """Return the command lines of the processes in a container; none where it is gone."""
+    done = subprocess.run(["docker", "top", container, "-eo", "pid,args"], capture_output=True, text=True)
+    return done.stdout.splitlines()
 
 
 def containers(run: str) -> list[str]:
