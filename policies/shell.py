@@ -43,6 +43,7 @@ _BLANK: Final = re.compile(r"(?:[ \t\n]|\\\n)*")
 _INLINE_BLANK: Final = re.compile(r"(?:[ \t]|\\\n)*")
 _LOST_DASH: Final = re.compile(r"[ \t]+-[ \t]*")
 """The grammar drops a lone `-` in front of a heredoc: `python - <<EOF`."""
+_OPENING: Final = re.compile(r"(?:\{|\[\[?)[ \t\n]")
 _SPLIT_OPERATOR: Final = re.compile(r"[$<>&|;({`]\\\n[^ \t\n]")
 _OPENS_SUBSTITUTION: Final = re.compile(r"`|\$\((?!\()|[<>]\(")
 _SEPARATORS: Final = re.compile(r"[;&|()<>\n]")
@@ -171,6 +172,7 @@ class _Reader:
 
     def _compound(self, node: Node, depth: int) -> None:
         if not self.source.startswith("((", node.start_byte):
+            self._keyword(node)
             self._sequence(node, depth)
             return
         self._result.computes = True
@@ -197,8 +199,14 @@ class _Reader:
             elif child.is_named:
                 self._embedded(child, depth)
 
+    def _keyword(self, node: Node) -> None:
+        """Check that `{`, `[` or `[[` stands alone: glued to a word it is a part of that."""
+        if not _OPENING.match(self.source, node.start_byte):
+            self.doubt("a bracket in it is a part of a word to the shell")
+
     def _test(self, node: Node) -> None:
         """Check that a test is a single command to the shell, as it is to the grammar."""
+        self._keyword(node)
         holes = [(inner.start_byte, inner.end_byte) for inner in outermost(node, QUOTED | EXPANSIONS)]
         if not _SEPARATORS.search(self.without(node, holes).replace("\\\n", "")):
             return

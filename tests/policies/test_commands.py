@@ -97,6 +97,7 @@ def test_everything_that_would_run_is_found(text: str, expected: list[str]) -> N
         ("x='$(b)'; echo ${x@P}", "hands text that holds a command"),
         ("a\n\\\nb", "could not be read"),
         ("cat <<E\n$\\\n(a)\nE", "in the middle of an operator"),
+        ("true &&{a,b} { x\n}", "a bracket in it is a part of a word"),
         ("[ -f a\n]", "goes on where the shell ends it"),
         ("export A\n\\\nb", "could not be read"),
         ("! a\n\\\nb", "could not be read"),

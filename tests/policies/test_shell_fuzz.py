@@ -110,6 +110,7 @@ def test_the_spellings_do_run_git_push(runs: Callable[[str, str], list[str]]) ->
 @example("cat - <<E; git push\nE\n")
 @example("echo\n\\\ngit push")
 @example("[ a\ngit push ]")
+@example("true &&{git,push} { x\n}")
 @example("cat <<E\n$\\\n(git push)\nE\n")
 @example("bash -c - 'git push'")
 @example("env ,A=1 =1 git push")
