@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from assay.evidence import runner_pytest
 from assay.evidence.expectations import Standing
 from assay.evidence.tree_policy import examine_tree
 from assay.policies.settings import ProjectSettings
@@ -117,6 +120,32 @@ async def test_the_honest_program_passes_the_same_way(world: World) -> None:
     head = await world.commit({"calc.py": HONEST + "\n# mended\n", **TREES["a conftest deselects"]}, base)
     reading = await world.run_cell(base, head, source="head", tests="base")
     assert reading.stand(TEST) is Standing.PASSED, reading.evidence.trouble
+
+
+FORGERS = ("patches how tests are run", "patches how reports are made", "swallows what is raised")
+
+
+@pytest.mark.parametrize("what", FORGERS)
+async def test_without_the_test_that_must_fail_forgers_pass(
+    world: World, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the control: it is what catches programs that make every test pass."""
+    monkeypatch.setattr(runner_pytest, "_uncontrolled", lambda outcomes, control: "")
+    base = await world.commit(BASE)
+    head = await world.commit({"calc.py": PROGRAMS[what]}, base)
+    reading = await world.run_cell(base, head, source="head", tests="base")
+    assert reading.stand(TEST) is Standing.PASSED, reading.evidence.trouble
+
+
+async def test_what_level_c_does_not_see_is_written_down(world: World) -> None:
+    """A value that equals everything still passes in the judge's own process; the day it does not, the page changes."""
+    base = await world.commit(BASE)
+    liar = "class Same:\n    def __eq__(self, other):\n        return True\n\n\ndef add(a, b):\n    return Same()\n"
+    head = await world.commit({"calc.py": liar}, base)
+    reading = await world.run_cell(base, head, source="head", tests="base")
+    assert reading.stand(TEST) is Standing.PASSED
+    page = (Path(__file__).parents[2] / "docs" / "proof.md").read_text()
+    assert "An object that equals everything" in page
 
 
 SHADOWS: dict[str, Files] = {
