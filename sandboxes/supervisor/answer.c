@@ -60,6 +60,19 @@ void answer_text(struct answer *answer, const char *format, ...)
     answer_add(answer, text, (size_t)length);
 }
 
+void answer_u32(struct answer *answer, uint32_t value)
+{
+    unsigned char data[4];
+    put_u32(data, value);
+    answer_add(answer, data, sizeof data);
+}
+
+void answer_u64(struct answer *answer, uint64_t value)
+{
+    answer_u32(answer, (uint32_t)value);
+    answer_u32(answer, (uint32_t)(value >> 32));
+}
+
 /* Digits without the machinery of printf: a listing has six numbers a file. */
 void answer_number(struct answer *answer, uint64_t value, unsigned base, char after)
 {

@@ -15,11 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,22 +27,6 @@
  * reaped, and while there is no place, the host's next requests wait in its stream. */
 #define HELPERS 96
 #define ORPHAN_SECONDS 8
-
-/* The kernel's interface (capabilities(7)); musl brings no kernel headers. */
-#define CAPABILITY_VERSION_3 0x20080522u
-#define CAP_KILL 5
-#define CAP_SETGID 6
-#define CAP_SETUID 7
-#define SECURE_NOROOT_LOCKED 3ul /* SECBIT_NOROOT and its lock */
-
-struct capability_header {
-    uint32_t version;
-    int pid;
-};
-
-struct capability_data {
-    uint32_t effective, permitted, inheritable;
-};
 
 struct helper {
     pid_t pid;  /* 0 once it is reaped */
@@ -64,7 +45,7 @@ static struct house house;
 static int signals;
 static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
 
-static _Noreturn void leave(const char *why)
+_Noreturn void leave(const char *why)
 {
     dprintf(2, "assay: supervisor ends: %s\n", why);
     _exit(1);
@@ -88,32 +69,6 @@ static void send_failed(uint32_t id, uint32_t status, uint32_t error, uint32_t o
     send_frame(id, F_FAILED, payload, sizeof payload);
 }
 
-/* From here on nothing in this container can gain a capability; only this process keeps three. */
-static void give_up_privileges(void)
-{
-    struct capability_header header = {CAPABILITY_VERSION_3, 0};
-    uint32_t kept = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
-    struct capability_data data[2] = {{kept, kept, 0}, {0, 0, 0}};
-    for (int capability = 0; capability <= 63; capability++)
-        if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
-            leave("cannot empty the bounding set");
-    if (prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED, 0, 0, 0) < 0)
-        leave("cannot set secure bits");
-    if (syscall(SYS_capset, &header, data) < 0)
-        leave("cannot drop capabilities");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        leave("cannot protect itself");
-}
-
-static void make_home(void)
-{
-    if (seteuid(house.user) < 0)
-        leave("cannot act as the commands' user");
-    mkdir("/tmp/home", 0700);
-    if (seteuid(0) < 0)
-        leave("cannot act as itself again");
-}
-
 static void watch_signals(void)
 {
     sigset_t watched;
@@ -125,12 +80,6 @@ static void watch_signals(void)
     signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0)
         leave("cannot watch its children");
-}
-
-static int open_oom_counter(void)
-{
-    int v2 = open("/sys/fs/cgroup/memory.events", O_RDONLY | O_CLOEXEC);
-    return v2 >= 0 ? v2 : open("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY | O_CLOEXEC);
 }
 
 static struct helper *free_place(void)
@@ -443,7 +392,7 @@ int main(int count, char **arguments)
         leave("no /dev/null");
     give_up_privileges();
     house.oom_counter = open_oom_counter();
-    make_home();
+    make_home(house.user);
     watch_signals();
     put_u32(version, WIRE_VERSION);
     send_frame(0, F_HELLO, version, sizeof version);

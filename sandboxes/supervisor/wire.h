@@ -65,6 +65,8 @@ struct answer {
 };
 void answer_add(struct answer *answer, const void *data, size_t length);
 void answer_text(struct answer *answer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void answer_u32(struct answer *answer, uint32_t value);
+void answer_u64(struct answer *answer, uint64_t value);
 void answer_number(struct answer *answer, uint64_t value, unsigned base, char after);
 void answer_end(struct answer *answer);
 
@@ -82,6 +84,12 @@ uint32_t get_u32(const unsigned char *at);
 void put_u32(unsigned char *at, uint32_t value);
 long read_oom_kills(int descriptor);
 
+/* supervisor.c: say why, and end everything. */
+_Noreturn void leave(const char *why);
+/* beginning.c */
+void give_up_privileges(void);
+void make_home(uid_t user);
+int open_oom_counter(void);
 /* command.c */
 _Noreturn void serve_command(const struct house *house, const struct request *request);
 /* kill.c: kill every process below `ancestor` (not itself); those for which `spare` is true stay, with
@@ -92,10 +100,11 @@ _Noreturn void serve_files(const struct house *house, char asked, const struct r
 /* tree.c */
 void list_tree(struct answer *answer, const char *root);
 void get_files(struct answer *answer, struct fields *fields);
+/* put.c */
 void put_files(struct answer *answer, const char *root);
 /* processes.c */
 void list_processes(struct answer *answer);
-/* files.c, shared with tree.c: an error about a path ends the answer and the helper. */
+/* files.c, shared: an error about a path ends the answer and the helper. */
 _Noreturn void answer_error(struct answer *answer, int error, const char *path);
 
 /* digest.c: SHA-256, FIPS 180-4; with the CPU's own instructions where it has them. */

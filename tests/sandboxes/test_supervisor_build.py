@@ -26,7 +26,11 @@ def origin() -> dict[str, str]:
 
 def digest_of_sources(folder: Path) -> str:
     """Return the digest that the Makefile notes."""
-    names = [*sorted(path.name for path in folder.glob("*.c")), "wire.h", "Makefile"]
+    names = [
+        *sorted(path.name for path in folder.glob("*.c")),
+        *sorted(path.name for path in folder.glob("*.h")),
+        "Makefile",
+    ]
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 

@@ -1,0 +1,57 @@
+/* What the supervisor does once, before it listens. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+/* The kernel's interface (capabilities(7)); musl brings no kernel headers. */
+#define CAPABILITY_VERSION_3 0x20080522u
+#define CAP_KILL 5
+#define CAP_SETGID 6
+#define CAP_SETUID 7
+#define SECURE_NOROOT_LOCKED 3ul /* SECBIT_NOROOT and its lock */
+
+struct capability_header {
+    uint32_t version;
+    int pid;
+};
+
+struct capability_data {
+    uint32_t effective, permitted, inheritable;
+};
+
+/* From here on nothing in this container can gain a capability; only this process keeps three. */
+void give_up_privileges(void)
+{
+    struct capability_header header = {CAPABILITY_VERSION_3, 0};
+    uint32_t kept = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
+    struct capability_data data[2] = {{kept, kept, 0}, {0, 0, 0}};
+    for (int capability = 0; capability <= 63; capability++)
+        if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+            leave("cannot empty the bounding set");
+    if (prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED, 0, 0, 0) < 0)
+        leave("cannot set secure bits");
+    if (syscall(SYS_capset, &header, data) < 0)
+        leave("cannot drop capabilities");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        leave("cannot protect itself");
+}
+
+void make_home(uid_t user)
+{
+    if (seteuid(user) < 0)
+        leave("cannot act as the commands' user");
+    mkdir("/tmp/home", 0700);
+    if (seteuid(0) < 0)
+        leave("cannot act as itself again");
+}
+
+int open_oom_counter(void)
+{
+    int v2 = open("/sys/fs/cgroup/memory.events", O_RDONLY | O_CLOEXEC);
+    return v2 >= 0 ? v2 : open("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY | O_CLOEXEC);
+}
