@@ -16,6 +16,9 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
+_LOOK_SECONDS = 1.0
+"""How often to look whether anybody still reads, while there is nothing to write."""
+
 _Piece = bytes | Callable[[], object]
 
 
@@ -80,16 +83,25 @@ class Outlet(io.TextIOBase):
         self._queue.put(data)
 
     def _work(self) -> None:
+        descriptor = self.fileno()
         while True:
-            piece = self._queue.get()
+            try:
+                piece = self._queue.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if not self.broken and _has_no_reader(descriptor):
+                    self._break()
+                continue
             if not isinstance(piece, bytes):
                 piece()
             elif not self.broken:
                 try:
-                    _write_all(self.fileno(), piece)
+                    _write_all(descriptor, piece)
                 except OSError:
-                    self.broken = True
-                    self.on_broken()
+                    self._break()
+
+    def _break(self) -> None:
+        self.broken = True
+        self.on_broken()
 
 
 def _descriptor_of(stream: TextIO | None) -> int | None:
@@ -109,6 +121,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:  # whoever started us made it non-blocking
             select.select([], [descriptor], [])
+
+
+def _has_no_reader(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 class StatusLine:
