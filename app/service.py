@@ -27,6 +27,7 @@ from assay.records.decisions import CheckpointKind, Decision, Question
 from assay.records.entries import Entry, EntryKind
 from assay.records.runs import RunStatus, RunSummary
 from assay.records.tickets import Ticket
+from assay.store.ledger import sqlite_errors
 from assay.tickets.delivery import branch_name
 
 log = structlog.get_logger()
@@ -140,9 +141,10 @@ class Assay:
                 await self._record(run, EntryKind.RUN_RESUMED, {"by": getpass.getuser(), "pid": os.getpid()})
             made = _decided(entries)
             services = await self.house.services(manifest, started)
-            graph = build_graph(services, await self.house.checkpointer())
             try:
-                return await self._to_next_stop(run, graph, decider(made) if decider else None)
+                with sqlite_errors(self.house.state.checkpoints):
+                    graph = build_graph(services, await self.house.checkpointer())
+                    return await self._to_next_stop(run, graph, decider(made) if decider else None)
             except AssayError as error:
                 await self._record(run, EntryKind.RUN_FAILED, {"reason": str(error), "error": type(error).__name__})
                 raise
@@ -188,8 +190,11 @@ class Assay:
         from assay.graph.state import RunState
 
         config = {"configurable": {"thread_id": run}, "recursion_limit": _SUPERSTEPS}
-        snapshot = await graph.aget_state(config)
-        given: Any = None if snapshot.created_at else RunState(run=run)
+        saved = await (await self.house.checkpointer()).aget_tuple(config)  # type: ignore[arg-type]
+        # The first checkpoint is there before the input is in it. Where the process died or the disk was full in
+        # between, LangGraph cannot go on from it (`aget_state` shows the input, and running it does not see it).
+        begun = saved is not None and "run" in saved.checkpoint["channel_values"]
+        given: Any = None if begun else RunState(run=run)
         while True:
             result = await graph.ainvoke(given, config, durability="sync", version="v2")
             if not result.interrupts:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from assay.cli.results import outline_run
 from assay.cli.sessions import Stopped, run_session
 from assay.cli.streams import Streams
 from assay.cli.terminal import TerminalDecider
-from assay.errors import AssayError, TicketError
+from assay.errors import AssayError, InfrastructureError, TicketError
 from assay.records.decisions import Question
 from assay.records.runs import RunStatus
 from assay.reports.facts import RunFacts
@@ -106,9 +108,13 @@ def _session(begin: Begin, *, decisions: Path | None, headless: bool, as_json: b
                 session.run = run = await begin(assay, streams)
                 try:
                     await assay.advance(run, decider)
-                finally:
-                    session.facts = facts = await gather_run(assay.house, run)
-                    report = write_report(assay.house.state, facts)
+                except (AssayError, asyncio.CancelledError):
+                    with suppress(InfrastructureError):  # what stopped the run must be heard, also on a full disk
+                        session.facts = await gather_run(assay.house, run)
+                        write_report(assay.house.state, session.facts)
+                    raise
+                session.facts = facts = await gather_run(assay.house, run)
+                report = write_report(assay.house.state, facts)
             if as_json:
                 streams.line(outline_run(facts, report))
             _tell(streams, facts, report)
@@ -122,7 +128,7 @@ def _session(begin: Begin, *, decisions: Path | None, headless: bool, as_json: b
         stopped.next_step = f"`assay resume {session.run}` goes on" if session.run else None
         raise
     except AssayError as error:
-        if session.run and "assay resume" not in (error.next_step or "") and session.facts is not None:
+        if session.run and "assay resume" not in (error.next_step or ""):
             first = f"{error.next_step}; then" if error.next_step else "mend that, then"
             error.next_step = f"{first} `assay resume {session.run}`"
         raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from assay.errors import DiskFull, InfrastructureError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NEXT_TO_NOTHING = 64 * 1024
 
 
 @contextmanager
@@ -33,6 +34,18 @@ def disk_error(path: Path, error: OSError) -> InfrastructureError:
     return InfrastructureError(
         f"{path}: {error.strerror or error}", next_step="make the path writable for the user that runs assay"
     )
+
+
+def is_full(path: Path) -> bool:
+    """Return whether so little is left where `path` lies that a program that failed there failed for that.
+
+    Some programs do not say why they could not write.
+    """
+    nearest = next((folder for folder in (path, *path.parents) if folder.is_dir()), None)
+    if nearest is None:
+        return False
+    facts = os.statvfs(nearest)
+    return facts.f_bavail * facts.f_frsize < _NEXT_TO_NOTHING
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600, sync_name: bool = True) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from assay.errors import DiskFull, InfrastructureError, RepositoryError
+from assay.store.files import is_full
 
 CONFIGURATION: Final = """\
 [core]
@@ -245,11 +246,8 @@ _FOREIGN: Final = re.compile(r"GIT_(?!SSL_|SSH|ASKPASS|EDITOR|SEQUENCE_EDITOR|PA
 """Variables that git must not see. Those left out here do nothing to the commands that are run, and are common."""
 
 _Errors = tuple[tuple[str, Callable[[str, Path], Exception]], ...]
+_FULL: Final = r"No space left on device|Disk quota exceeded|Out of diskspace"
 _KNOWN: Final[_Errors] = (
-    (
-        r"No space left on device|Disk quota exceeded",
-        lambda err, place: DiskFull(f"no space left for {place}", next_step="free some space there, and go on"),
-    ),
     (
         r"Permission denied|insufficient permission|Read-only file system",
         lambda err, place: RepositoryError(
@@ -267,6 +265,8 @@ def _not_found() -> InfrastructureError:
 
 def _failure(place: Path, arguments: Iterable[str], code: int, err: str) -> Exception:
     text = err.strip()[-2000:]
+    if re.search(_FULL, text) or is_full(place):
+        return DiskFull(f"no space left for {place}", next_step="free some space there, and go on")
     for pattern, error in _KNOWN:
         if re.search(pattern, text):
             return error(text, place)

@@ -20,6 +20,7 @@ from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import canonical_json, digest_of_bytes
 from assay.records.entries import Entry, EntryKind
 from assay.store.batches import Batches
+from assay.store.files import is_full
 from assay.store.protocol import Clock
 from assay.store.redaction import Redact
 
@@ -136,7 +137,7 @@ class SqliteLedger:
 
     async def _call(self, work: Callable[[], _Result]) -> _Result:
         def guarded() -> _Result:
-            with _sqlite_errors(self._path):
+            with sqlite_errors(self._path):
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
@@ -166,7 +167,7 @@ class SqliteLedger:
 
     def _append_all(self, works: Sequence[Callable[[], Entry]]) -> Sequence[Entry | BaseException]:
         outcomes: list[Entry | BaseException] = []
-        with _sqlite_errors(self._path), _transaction(self._open()):
+        with sqlite_errors(self._path), _transaction(self._open()):
             for work in works:
                 try:
                     outcomes.append(work())
@@ -298,18 +299,20 @@ def _verify(run: str, rows: Iterator[_Row]) -> None:
 
 
 @contextmanager
-def _sqlite_errors(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Raise DiskFull, StoreCorrupt or InfrastructureError, naming the file, for what SQLite says."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         code = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
-        if code.startswith("SQLITE_FULL") or code == "SQLITE_IOERR_WRITE":
+        unsaid = code.startswith("SQLITE_IOERR") or code == "SQLITE_CANTOPEN"
+        if code.startswith("SQLITE_FULL") or code == "SQLITE_IOERR_WRITE" or (unsaid and is_full(path)):
             raise DiskFull(
                 f"no space left for {path}",
                 next_step="free some space there; `assay resume` then goes on with the run",
             ) from error
         if code in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
-            raise StoreCorrupt(f"{path} is not a readable ledger: {error}") from error
+            raise StoreCorrupt(f"{path} is not a readable database: {error}") from error
         if code.startswith("SQLITE_BUSY"):
             raise InfrastructureError(
                 f"{path} was locked by another process for {_BUSY_SECONDS:.0f} seconds",

@@ -254,7 +254,7 @@ async def test_a_file_that_is_no_ledger_and_one_of_the_future(tmp_path: Path) ->
     rubbish = tmp_path / "rubbish"
     rubbish.write_bytes(b"not a database" * 1000)
     async with SqliteLedger(rubbish, SystemClock()) as ledger:
-        with pytest.raises(StoreCorrupt, match="not a readable ledger"):
+        with pytest.raises(StoreCorrupt, match="not a readable database"):
             await ledger.runs()
     newer = tmp_path / "newer"
     connection = sqlite3.connect(newer)
