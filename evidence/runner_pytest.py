@@ -85,7 +85,7 @@ def prepare(
     key = secrets.token_bytes(32)
     root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
     argv = (
-        *("python3", "-I", "-B", "-X", f"pycache_prefix={PLACE}/bytecode", LAUNCHER, WORKSPACE, _import_path(project)),
+        *("python3", "-I", "-B", LAUNCHER, WORKSPACE, _import_path(project)),
         *("-c", find_configuration(project, tree, contents) or EMPTY_INI, f"--rootdir={root}", f"--confcutdir={root}"),
         *("-p", "no:cacheprovider", *project.test_command),
         *("-q", "--tb=short", "--continue-on-collection-errors", LAST_OPTION, *modules),
@@ -102,7 +102,6 @@ def environment(project: ProjectSettings) -> dict[str, str]:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": _import_path(project),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPYCACHEPREFIX": f"{PLACE}/bytecode",
     }
 
 

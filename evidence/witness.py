@@ -15,7 +15,7 @@ from assay.sandboxes.protocol import WORKSPACE
 STORE_VARIABLE: Final = "ASSAY_STORE"
 """Environment variable of a witness's command line: path of the bare git store that holds the tree."""
 
-_JUDGE_ONLY: Final = frozenset({"PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONPYCACHEPREFIX"})
+_JUDGE_ONLY: Final = frozenset({"PYTEST_DISABLE_PLUGIN_AUTOLOAD"})
 """Variables that have a meaning only together with the judge's launcher."""
 
 

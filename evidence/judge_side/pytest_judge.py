@@ -1,7 +1,7 @@
 """The judge's part inside the sandbox: run pytest there and report what each test did.
 
 This file is written into a fresh sandbox, outside of the workspace, and executed as
-`python3 -I -B -X pycache_prefix=… pytest_judge.py TREE SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
+`python3 -I -B pytest_judge.py TREE SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
 It may use nothing but the standard library and pytest (7.2 to 9).
 
 What it writes on descriptor 3, a line each: `NUMBER MAC JSON`. The MAC is BLAKE2b, keyed with a secret of this one
@@ -176,6 +176,8 @@ def main() -> None:
         arguments += ["-n", "0"]
     emit(kind="start", pytest=pytest.__version__, python=sys.version.split()[0])
     sys.argv[:] = ["pytest", *arguments]
+    # What is trusted came from the image's own byte code; of the tree's, none is read from here on.
+    sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
     del task
     status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select, control)]))
