@@ -62,7 +62,7 @@ async def _run(argv: list[str], console: Console) -> bool:
     try:
         process = await asyncio.create_subprocess_exec(*argv, env=environment)
     except OSError as error:
-        console.print(Text(f"{argv[0]} cannot be started: {error.strerror or error}", "yellow"))
+        console.print(Text(f"{argv[0]} cannot be started: {error.strerror or error}", "yellow"), soft_wrap=True)
         return False
     try:
         code = await process.wait()
@@ -71,5 +71,5 @@ async def _run(argv: list[str], console: Console) -> bool:
             process.kill()
             await process.wait()
     if code != 0:
-        console.print(Text(f"{argv[0]} ended with {code}; nothing was changed", "yellow"))
+        console.print(Text(f"{argv[0]} ended with {code}", "yellow"), soft_wrap=True)
     return code == 0
