@@ -95,10 +95,11 @@ def refutations(book: Book) -> Iterator[Refuted]:
         got = _check_got(runs[0])
         base = book.all(Subject.CHECK, "base", check=check)
         beside = f" (at the base: {_check_got(base[0])})" if base else ""
+        failing = (i for i in runs[0].evidence.expected if "::" in i and runs[0].stand(i) is not Standing.PASSED)
         witness = bear_witness(
             runs[0].evidence,
             book.facts.project,
-            test=None,
+            test=next(failing, None),
             expected=f"the author's check {check!r} holds",
             got=got + beside,
             reproduced=len(runs),

@@ -23,7 +23,8 @@ from assay.records.claims import ClaimKind
 from assay.records.evidence import TestOutcome
 from assay.records.sandboxes import TimedOut
 
-TESTS: tuple[Subject, ...] = (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT)
+TESTS: tuple[Subject, ...] = (Subject.VISIBLE, Subject.REGRESSION, Subject.HELD_OUT, Subject.BROUGHT)
+"""In the order in which their failures make a witness: first what says most to the author of the change."""
 
 
 def suspects(book: Book, subject: Subject) -> dict[str, Standing]:

@@ -87,7 +87,7 @@ def prepare(
     argv = (
         *("python3", "-I", "-B", LAUNCHER, WORKSPACE, _import_path(project)),
         *("-c", find_configuration(project, tree, contents) or EMPTY_INI, f"--rootdir={root}", f"--confcutdir={root}"),
-        *("-p", "no:cacheprovider", *project.test_command),
+        *("-o", f"cache_dir={PLACE}/cache", *project.test_command),
         *("-q", "--tb=short", "--continue-on-collection-errors", LAST_OPTION, *modules),
     )
     control = f"test_{secrets.token_hex(5)}"

@@ -327,3 +327,33 @@ def test_only_what_is_selected_runs(tmp_path: Path) -> None:
     wanted = ("tests/test_mixed.py::test_passes", "tests/test_mixed.py::test_gone")
     report = run_here(tmp_path / "tree", FILES, modules=("tests/test_mixed.py",), select=wanted)
     assert (report.trouble, [o.id for o in report.outcomes]) == ("", [wanted[0]])
+
+
+OTHER_SHAPES: dict[str, dict[str, str]] = {
+    "packages": {"tests/__init__.py": "", "tests/deep/__init__.py": "", "tests/deep/test_a.py": "def test_a(): pass\n"},
+    "doctests": {
+        "pytest.ini": "[pytest]\naddopts = --doctest-modules\n",
+        "code.txt": "",
+        "words.py": 'def one():\n    """\n    >>> one()\n    1\n    """\n    return 1\n',
+    },
+    "names of its own": {
+        "pytest.ini": "[pytest]\npython_files = check_*.py\npython_functions = check_*\npython_classes = Never\n",
+        "check_a.py": "def check_a(): pass\n",
+    },
+    "imports by importlib": {
+        "pytest.ini": "[pytest]\naddopts = --import-mode=importlib --strict-config --strict-markers -x --ff\n",
+        "test_a.py": "def test_a(): pass\n",
+    },
+    "a fixture for all that skips": {
+        "conftest.py": "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef never():\n    pytest.skip('no')\n",
+        "test_a.py": "def test_a(): pass\n",
+    },
+}
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES)
+def test_suites_of_other_shapes_can_be_read(tmp_path: Path, shape: str) -> None:
+    """The judge's own test fits in everywhere, and no suite is turned away for its form."""
+    report = run_here(tmp_path / "tree", OTHER_SHAPES[shape])
+    assert report.trouble == ""
+    assert len([o for o in report.outcomes if o.reports == 1]) == 1
