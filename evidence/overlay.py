@@ -6,13 +6,15 @@ its own tests.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from assay.evidence.controls import parse, same_program
 from assay.policies.harness import harness_settings
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings
-from assay.records.trees import GITLINK, Contents, Tree
+from assay.records.evidence import Side
+from assay.records.trees import EXECUTABLE, GITLINK, REGULAR, Contents, Tree
 from assay.store.git import lay_over
 
 _TESTS: Final = frozenset({FileClass.TEST, FileClass.HARNESS})
@@ -35,15 +37,25 @@ class Division:
         self._base = base
         self._head = head
         self._classes: dict[str, FileClass] = {}
+        self._texts: dict[tuple[Side, FileClass], bytes] = {}
         self._changed = tuple(sorted(p for p in base.keys() | head.keys() if base.get(p) != head.get(p)))
 
     def is_judge_side(self, path: str) -> bool:
         """Return whether a file is a test, golden file, fixture or test configuration.
 
-        A file that holds test configuration beside other settings is, unless that part of it stayed as it was.
+        Names decide, and where they leave it open, who uses the file: one that holds test configuration beside other
+        settings does unless that part of it stayed as it was; data does if the base's tests name it and its program
+        does not; a new module with a test's name does not if the program imports it.
         """
-        kind = self._class(path)
-        return kind in _TESTS or (kind is FileClass.MIXED and not self._same_harness(path))
+        match self._class(path):
+            case FileClass.MIXED:
+                return not self._same_harness(path)
+            case FileClass.OTHER:
+                return self._is_golden(path)
+            case FileClass.TEST:
+                return not self._is_imported(path)
+            case kind:
+                return kind in _TESTS
 
     def compose(self, source: Tree, tests: Tree, *trusted: Tree) -> Tree:
         """Return the program of one side with the tests of another, and trusted tests over both.
@@ -98,6 +110,31 @@ class Division:
         except ValueError:
             return False
         return old == new
+
+    def _is_golden(self, path: str) -> bool:
+        """Return whether the base's tests name a data file of the base, or its folder, and the program does not."""
+        if path not in self._base or self._base[path] == self._head.get(path):
+            return False
+        names = [part.encode(errors="surrogateescape") for part in path.split("/")[-2:]]
+        tests, program = self._python("base", FileClass.TEST), self._python("base", FileClass.SOURCE)
+        return any(name in tests for name in names) and not any(name in program for name in names)
+
+    def _is_imported(self, path: str) -> bool:
+        """Return whether a module that only the head has is imported by the head's program."""
+        if path in self._base or path not in self._head or not path.endswith(".py"):
+            return False
+        module = re.escape(path.rsplit("/", 1)[-1].removesuffix(".py").encode(errors="surrogateescape"))
+        pattern = rb"^\s*(?:from|import)\b[^#\n]*\b" + module + rb"\b"
+        return re.search(pattern, self._python("head", FileClass.SOURCE), re.MULTILINE) is not None
+
+    def _python(self, side: Side, kind: FileClass) -> bytes:
+        """Return all Python files of one class in one tree, one after the other."""
+        if (side, kind) not in self._texts:
+            tree = self._base if side == "base" else self._head
+            paths = (p for p, f in tree.items() if p.endswith(".py") and f.mode in (REGULAR, EXECUTABLE))
+            data = (self._contents.read(tree[p].oid) for p in paths if self._class(p) is kind)
+            self._texts[side, kind] = b"\n".join(data)
+        return self._texts[side, kind]
 
     def _same_code(self, path: str) -> bool:
         before, after = self._base.get(path), self._head.get(path)

@@ -212,6 +212,42 @@ async def test_the_overlay_takes_tests_from_one_side_and_the_program_from_the_ot
     assert "calc.py" not in division.compose(head, base, over), "a folder in the place of a file"
 
 
+async def test_who_uses_a_file_decides_where_its_name_does_not(store: World) -> None:
+    """Golden files outside of the tests' folders are the judge's; a program's module may be called like a test."""
+    reads = "def test_all():\n    for name in ('shown/report.txt', 'menu.json'):\n        open(name)\n"
+    base = await store.git.tree(
+        await store.commit(
+            {
+                "calc.py": "import json\n\nMENU = json.load(open('menu.json'))\n",
+                "menu.json": "{}",
+                "shown/report.txt": "old",
+                "unread.txt": "old",
+                "tests/test_all.py": reads,
+            }
+        )
+    )
+    head = await store.git.tree(
+        await store.commit(
+            {
+                "calc.py": "from pkg import test_client\nimport json\n\nMENU = json.load(open('menu.json'))\n",
+                "menu.json": "[]",
+                "shown/report.txt": "new",
+                "unread.txt": "new",
+                "pkg/test_client.py": "",
+                "pkg/test_server.py": "",
+                "tests/test_all.py": reads,
+            }
+        )
+    )
+    division = Division(SETTINGS, store.git.contents, base, head)
+    assert division.changed_tests() == ("pkg/test_server.py", "shown/report.txt")
+    crossed = division.compose(head, base)
+    assert crossed["shown/report.txt"] == base["shown/report.txt"]
+    assert crossed["menu.json"] == head["menu.json"]
+    assert "pkg/test_client.py" in crossed
+    assert "pkg/test_server.py" not in crossed
+
+
 # -- S8
 
 
