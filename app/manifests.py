@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from assay.errors import ConfigurationError, RunError
@@ -42,11 +43,17 @@ class Manifest(Record):
     """Profile to id of its sandbox image."""
 
 
+async def entries_of(ledger: Ledger, run: str, *, kinds: Sequence[EntryKind] = ()) -> tuple[Entry, ...]:
+    """Return a run's entries; raises RunError where there are none."""
+    entries = await ledger.entries(run, kinds=kinds) if run.isascii() else ()
+    if not entries:
+        raise RunError(f"there is no run {run!r}", next_step="`assay runs` lists them")
+    return entries
+
+
 async def read_manifest(ledger: Ledger, run: str) -> tuple[Manifest, Entry]:
     """Return a run's manifest and the entry that holds it; raises RunError for an unknown run."""
-    started = await ledger.entries(run, kinds=(EntryKind.RUN_STARTED,))
-    if not started:
-        raise RunError(f"there is no run {run!r}", next_step="`assay runs` lists them")
+    started = await entries_of(ledger, run, kinds=(EntryKind.RUN_STARTED,))
     return Manifest.model_validate(started[0].body["manifest"]), started[0]
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from assay.app.manifests import entries_of
 from assay.app.service import Assay
 from assay.app.statuses import LIFE
 from assay.app.wiring import House
@@ -48,7 +49,8 @@ async def prune(assay: Assay, *, older_than: timedelta, run: str | None = None, 
     house = assay.house
     gone = [run] if run else []
     if run:
-        _check_over(run, await house.ledger.entries(run))
+        if _end(await entries_of(house.ledger, run)) is None:
+            raise RunError(f"run {run} is not over", next_step=f"`assay cancel {run}` ends it")
     else:
         for name in await house.ledger.runs():
             ended = _end(await house.ledger.entries(name))
@@ -107,13 +109,6 @@ def _end(entries: tuple[Entry, ...]) -> Entry | None:
     if over:
         return over[-1]
     return entries[-1] if entries and not any(entry.kind in LIFE for entry in entries) else None
-
-
-def _check_over(run: str, entries: tuple[Entry, ...]) -> None:
-    if not entries:
-        raise RunError(f"there is no run {run!r}", next_step="`assay runs` lists them")
-    if _end(entries) is None:
-        raise RunError(f"run {run} is not over", next_step=f"`assay cancel {run}` ends it")
 
 
 def _compact(path: Path) -> int:

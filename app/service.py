@@ -17,7 +17,16 @@ import structlog
 
 from assay.agents.prompting import load_prompt
 from assay.app.deciders import Decider
-from assay.app.manifests import ROLES, Manifest, keep, load_settings, read_manifest, with_model, write_manifest
+from assay.app.manifests import (
+    ROLES,
+    Manifest,
+    entries_of,
+    keep,
+    load_settings,
+    read_manifest,
+    with_model,
+    write_manifest,
+)
 from assay.app.statuses import LIFE, open_questions, status_of, status_with, summary_of
 from assay.app.wiring import House, open_house
 from assay.errors import AssayError, ConfigurationError, RunError
@@ -154,9 +163,7 @@ class Assay:
 
     async def cancel(self, run: str, reason: str) -> RunSummary:
         """End a run at once, whoever advances it; what it did so far stays readable."""
-        entries = await self.house.ledger.entries(run)
-        if not entries:
-            raise RunError(f"there is no run {run!r}", next_step="`assay runs` lists them")
+        entries = await entries_of(self.house.ledger, run)
         if any(entry.kind is EntryKind.RUN_ENDED for entry in entries):
             status, why = status_of(entries)
             raise RunError(f"run {run} is over already: {status.value}, {why}")

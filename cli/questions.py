@@ -21,6 +21,7 @@ _INLINE: Final = re.compile(r"\*\*(?P<bold>[^*\n]+)\*\*|`(?P<code>[^`\n]+)`")
 _PROSE: Final = re.compile(r"(?![-*+] |\d{1,3}[.)] )[^\s#|>]")
 _WRAPPED: Final = 60
 """Characters from which a line of a paragraph counts as wrapped, and not as ended on purpose."""
+_OBJECT: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
 _DIFF_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -87,6 +88,8 @@ def render_diff(lines: Iterator[str]) -> Text:
     """Return a unified diff with colours."""
     text = Text(overflow="fold")
     for line in lines:
+        if line.startswith("index "):
+            line = _OBJECT.sub(r"\1", line)
         bold = line.startswith(("diff ", "+++", "---"))
         text.append(make_visible(line.rstrip("\n")) + "\n", "bold" if bold else _DIFF_STYLES.get(line[:1], ""))
     return text
