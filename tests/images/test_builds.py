@@ -257,9 +257,13 @@ def test_what_a_killed_build_had_mounted_is_gone(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MOUNT_AND_WAIT, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:
         assert builder.stdout is not None
-        assert builder.stdout.readline().strip() == "1"
-        assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-        kill_with_everything_below(builder)
+        try:
+            inside = builder.stdout.readline().strip()
+            outside = Path("/proc/self/mounts").read_text()
+        finally:
+            kill_with_everything_below(builder)
+    assert inside == "1"
+    assert str(tmp_path) not in outside
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
 
 
