@@ -37,14 +37,14 @@ class Progress:
 
     def __call__(self, entry: Entry) -> None:
         """Tell of one entry."""
-        _log.info(entry.kind.value, run=entry.run, seq=entry.seq, key=entry.key, unit=entry.unit, role=entry.role)
+        place = {name: value for name, value in (("unit", entry.unit), ("role", entry.role)) if value}
+        _log.info(entry.kind.value, run=entry.run, seq=entry.seq, key=entry.key, **place)
         if self._as_json:
             self._streams.line({"entry": entry.model_dump(mode="json"), "digest": entry.digest})
         self._note(entry)
         told = describe(entry)
         if told is not None:
-            place = " ".join(part for part in (entry.unit, entry.role) if part)
-            self._print(place, *told)
+            self._print(" ".join(place.values()), *told)
 
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:

@@ -88,10 +88,9 @@ def render_diff(lines: Iterator[str]) -> Text:
     """Return a unified diff with colours."""
     text = Text(overflow="fold")
     for line in lines:
-        if line.startswith("index "):
-            line = _OBJECT.sub(r"\1", line)
+        shown = _OBJECT.sub(r"\1", line) if line.startswith("index ") else line
         bold = line.startswith(("diff ", "+++", "---"))
-        text.append(make_visible(line.rstrip("\n")) + "\n", "bold" if bold else _DIFF_STYLES.get(line[:1], ""))
+        text.append(make_visible(shown.rstrip("\n")) + "\n", "bold" if bold else _DIFF_STYLES.get(line[:1], ""))
     return text
 
 

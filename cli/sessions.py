@@ -96,7 +96,9 @@ def _logs_to(streams: Streams) -> Iterator[None]:
     """
     human = streams.err.isatty()
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=streams.progress.color_system is not None)
+        structlog.dev.ConsoleRenderer(
+            colors=streams.progress.color_system is not None and not streams.progress.no_color
+        )
         if human
         else structlog.processors.JSONRenderer()
     )
