@@ -10,7 +10,7 @@ from rich.text import Text
 from assay.cli.endings import Ended
 from assay.cli.sessions import run_session
 from assay.cli.streams import Streams
-from assay.errors import ConfigurationError, UsageError
+from assay.errors import ConfigurationError, RepositoryError, UsageError
 from assay.reports.untrusted import make_visible
 
 
@@ -20,18 +20,19 @@ def write_settings(repo: Path, *, force: bool, stdout: bool) -> None:
     from assay.app.proposals import propose
     from assay.store.files import write_whole
 
-    path = repo / FILE
-    if not stdout and not force and (path.exists() or path.is_symlink()):
-        raise ConfigurationError(
-            f"{path} is there already", next_step="`assay init --print` shows the proposal; --force writes over it"
-        )
-
     async def work(streams: Streams) -> None:
-        text = await propose(repo)
+        proposal = await propose(repo)
         if stdout:
-            streams.out.write(text)
+            streams.out.write(proposal.text)
             return
-        write_whole(path, text.encode(), mode=0o644)
+        if proposal.folder is None:
+            raise RepositoryError(f"{repo} has no work tree to write {FILE} into", next_step="assay init --print")
+        path = proposal.folder / FILE
+        if not force and (path.exists() or path.is_symlink()):
+            raise ConfigurationError(
+                f"{path} is there already", next_step="`assay init --print` shows the proposal; --force writes over it"
+            )
+        write_whole(path, proposal.text.encode(), mode=0o644)
         told = f"wrote {path}; read it, commit it: assay reads it from the base commit"
         streams.page.print(make_visible(told), soft_wrap=True)
 

@@ -1,0 +1,105 @@
+"""`assay init`, and `assay policy check`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.cli.program import Project, call
+from tests.store.repositories import UserRepository
+
+PROJECTS: list[tuple[dict[str, str | bytes], dict[str, object]]] = [
+    (
+        {"pyproject.toml": '[project]\nname = "x"\n', "src/x.py": "", "tests/test_x.py": "def test(): ..."},
+        {"source_roots": ["src"], "runner": "pytest"},
+    ),
+    (
+        {"services/api/pyproject.toml": '[project]\nname = "api"\n', "services/api/tests/test_a.py": "def test(): ..."},
+        {"root": "services/api", "runner": "pytest"},
+    ),
+    ({"package.json": '{"scripts": {"test": "node --test"}}', "index.js": ""}, {"runner": "pytest"}),
+    ({"README": "words"}, {"runner": "pytest"}),
+]
+
+
+@pytest.mark.parametrize(("files", "expected"), PROJECTS)
+def test_init_on_many_kinds(tmp_path: Path, files: dict[str, str | bytes], expected: dict[str, object]) -> None:
+    """What is written says what was found, parses, and is what assay then reads."""
+    repository = UserRepository(tmp_path / "repo")
+    repository.commit(files)
+    printed = call("init", "--repo", repository.path, "--print")
+    assert (printed.code, printed.err) == (0, "")
+    assert not (repository.path / "assay.toml").exists()
+    written = call("init", "--repo", repository.path)
+    assert written.code == 0
+    assert f"wrote {repository.path}/assay.toml" in written.out
+    text = (repository.path / "assay.toml").read_text()
+    assert text == printed.out
+    project = tomllib.loads(text)["project"]
+    assert {name: project.get(name) for name in expected} == expected
+    repository.commit({})
+    assert "assay.toml at" in call("policy", "check", "ls", "--repo", repository.path).out
+
+
+def test_init_writes_over_nothing(project: Project) -> None:
+    """A file that is there stays, a link too, unless `--force` says otherwise; the folder may be a subfolder."""
+    path = project.repo / "assay.toml"
+    path.write_text("mine")
+    said = call("init", "--repo", project.repo)
+    assert said.code == 2
+    assert f"{path} is there already" in said.err
+    assert "--force" in said.err
+    assert path.read_text() == "mine"
+    assert call("init", "--repo", project.repo / "tests", "--force").code == 0
+    assert "[project]" in path.read_text()
+    assert not (project.repo / "tests" / "assay.toml").exists()
+    path.unlink()
+    path.symlink_to(project.folder / "elsewhere")
+    assert call("init", "--repo", project.repo).code == 2
+    assert not (project.folder / "elsewhere").exists()
+
+
+def test_init_where_there_is_no_work_tree(project: Project, tmp_path: Path) -> None:
+    """A bare repository has no place for the file; it can be printed."""
+    project.repository.git("clone", "--quiet", "--bare", ".", str(tmp_path / "bare"))
+    said = call("init", "--repo", tmp_path / "bare")
+    assert said.code == 2
+    assert "assay init --print" in said.err
+    assert call("init", "--repo", tmp_path / "bare", "--print").code == 0
+    assert not (tmp_path / "bare" / "assay.toml").exists()
+
+
+def test_the_policy_is_explained(project: Project) -> None:
+    """The decision, the rule, where it stands, and which part of the command it is about."""
+    for command, outcome, rule in (
+        ("git push origin main", "deny", "agents.coder.rules.deny["),
+        ("cd src && git push", "deny", "part:  git push"),
+        ("python -m pytest -q", "allow", "agents.coder.rules.allow["),
+    ):
+        said = call("policy", "check", command, "--repo", project.repo)
+        assert said.code == 0
+        assert said.out.startswith(f"{outcome}: "), said
+        assert rule in said.out
+        assert "built-in defaults" in said.out
+
+
+def test_the_policy_of_other_tools_roles_and_files(project: Project) -> None:
+    """`--tool`, `--role` and `--config` say what is asked about."""
+    path = project.folder / "mine.toml"
+    path.write_text('[agents.tester.rules]\nallow = ["execute(make test)"]\n')
+    said = call("policy", "check", "make test", "--role", "tester", "--config", path)
+    assert said.out.startswith("allow: ")
+    assert str(path) in said.out
+    assert call("policy", "check", "make tests", "--role", "tester", "--config", path).out.startswith("deny: ")
+    arguments = json.dumps({"file_path": "/etc/passwd"})
+    said = call("policy", "check", arguments, "--tool", "write_file", "--config", path)
+    assert said.out.startswith("deny: ")
+    assert "has no role" not in said.err
+    unknown = call("policy", "check", "ls", "--role", "codr", "--config", path)
+    assert unknown.code == 2
+    assert "it has coder, planner, reviewer, tester" in unknown.err
+    broken = call("policy", "check", "{", "--tool", "write_file", "--config", path)
+    assert broken.code == 2
+    assert "is no JSON object" in broken.err
