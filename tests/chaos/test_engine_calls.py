@@ -1,0 +1,138 @@
+"""A run that is killed at a call to the Docker engine goes on from there, and leaves no container behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import docker
+import pytest
+from chaos_facts import Facts
+from chaos_kills import PHASES, Phase, Point, Where
+from chaos_worlds import Laboratory, World, kill_all, laboratory, watch, what_is_wrong
+from tests.chaos.conftest import go_through
+
+from assay.records.sandboxes import SandboxProfile
+from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.owners import LABEL
+
+pytestmark = pytest.mark.docker
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A run on real Docker that went through, and its calls to the engine."""
+
+    lab: Laboratory
+    whole: Facts
+    points: tuple[Point, ...]
+
+
+def called(lab: Laboratory) -> Called:
+    """Let a run go through, noting its calls."""
+    points: list[Point] = []
+    whole = watch(lab.job(lab.world(), start=True, watched="engine"), points.append)
+    return Called(lab, whole, tuple(points))
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Called]:
+    """One unit with which nothing goes wrong: everybody who opens a sandbox opens one, or the two that proofs use."""
+    with laboratory(docker=True, units=("over",)) as lab:
+        yield called(lab)
+
+
+def containers_of(worlds: Sequence[World]) -> list[str]:
+    """Return the names of the containers of the runs in these worlds."""
+    engine = docker.from_env()
+    try:
+        found = []
+        for world in worlds:
+            for run in (world.path / "state" / "runs").iterdir():
+                labels = [LABEL, f"dev.assay.run={run.name}"]
+                listed = engine.api.containers(all=True, filters={"label": labels})
+                found += [f"{one['Names'][0]} {one['State']}" for one in listed if one["State"] != "removing"]
+        return found
+    finally:
+        engine.close()
+
+
+def kinds(points: Sequence[Point]) -> list[tuple[Where, Phase]]:
+    """Return one point of each kind, each from another part of the run, so that every room is met at its calls."""
+    chosen: list[tuple[Where, Phase]] = []
+    methods = list(dict.fromkeys(point.what for point in points))
+    for number, (method, phase) in enumerate((m, p) for m in methods for p in PHASES):
+        there = sorted((p for p in points if (p.what, p.phase) == (method, phase)), key=lambda p: p.number)
+        chosen.append((there[(len(there) - 1) * (number % 7) // 7].place, phase))
+    return chosen
+
+
+def resumed_from(run: Called, points: Sequence[tuple[Where, Phase]], *, missed: int = 0) -> dict[str, str]:
+    """Kill runs at points, resume each, and return what is wrong, by point."""
+    worlds = kill_all(run.lab, points, missed=missed, watched="engine")
+    jobs = [run.lab.job(world, start=not is_begun(world)) for world in worlds]
+    wrong = what_is_wrong(jobs, run.whole, same_run=False)
+    assert containers_of(worlds) == []
+    return {str(point): text for point, text in zip(points, wrong, strict=True) if text}
+
+
+def is_begun(world: World) -> bool:
+    """Whether a run has begun to be recorded; before that there is nothing to resume."""
+    ledger = sqlite3.connect(world.path / "state" / "ledger.sqlite3")
+    try:
+        tables = ledger.execute("SELECT count(*) FROM sqlite_master WHERE name = 'entries'").fetchone()[0]
+        return bool(tables and ledger.execute("SELECT count(*) FROM entries").fetchone()[0])
+    finally:
+        ledger.close()
+
+
+def test_killed_at_each_kind_of_call(one: Called) -> None:
+    """Before and after each method of the engine: the resumed run has the same tree, and no container is left."""
+    methods = {point.what for point in one.points}
+    assert methods >= {"inspect_image", "create_container", "attach_socket", "start", "remove_container", "containers"}
+    assert resumed_from(one, kinds(one.points)) == {}
+
+
+@pytest.mark.chaos
+def test_killed_at_every_call(one: Called) -> None:
+    """The same for every single call of a run."""
+    everywhere: list[tuple[Where, Phase]] = [(point.place, point.phase) for point in one.points]
+    assert resumed_from(one, everywhere, missed=len(everywhere) // 20) == {}
+
+
+@pytest.mark.chaos
+async def test_killed_at_every_call_of_a_long_run() -> None:
+    """What two units in parallel leave behind at each call is resumed in sandboxes that only the engine lacks.
+
+    The world is copied while the process is stopped at the call; that a copy is what a kill leaves is tried elsewhere.
+    """
+    async with DockerProvider() as provider:
+        image = await provider.image(SandboxProfile())
+    with laboratory(docker=True) as lab:
+        course = go_through(lab, watched="engine")
+        jobs = [lab.job(copy, start=not is_begun(copy), memory=str(lab.host), image=image) for _, copy in course.left]
+        wrong = what_is_wrong(jobs, course.whole, same_run=False)
+        assert {(p.place, p.phase): text for (p, _), text in zip(course.left, wrong, strict=True) if text} == {}
+
+
+def test_resumed_from_the_command_line(one: Called) -> None:
+    """`assay resume RUN` is all that a person has to say; the run ends proven and delivered."""
+    (world,) = kill_all(one.lab, [("evidence:regression.head", "after")])
+    (run,) = (world.path / "state" / "runs").iterdir()
+    assay = [sys.executable, "-c", "from assay.cli.main import main; main()", "resume", run.name, "--json"]
+    ended = subprocess.run(
+        [*assay, "--decisions", str(one.lab.ticket.decisions)],
+        env={**os.environ, "ASSAY_STATE": str(world.path / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout.splitlines()[-1])
+    assert (result["status"], result["verdict"]) == ("delivered", "proven")
+    assert containers_of([world]) == []
