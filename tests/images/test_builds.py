@@ -213,14 +213,26 @@ def descendants(pid: int) -> set[int]:
     """Return the processes below one, by the kernel's own list."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
+        try:
+            children = task.read_text().split()
+        except FileNotFoundError:  # it ended between the look at the folder and the look into it
+            continue
+        for child in map(int, children):
             found |= {child} | descendants(child)
     return found
 
 
+def open_process(pid: int) -> int | None:
+    """Return a descriptor of a process, or None where it has ended."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
 def kill_with_everything_below(process: subprocess.Popen[str]) -> None:
     """Send SIGKILL to one process, and wait until every one below it has ended too."""
-    below = [os.pidfd_open(pid) for pid in descendants(process.pid)]
+    below = [opened for pid in descendants(process.pid) if (opened := open_process(pid)) is not None]
     assert below
     process.kill()
     for descriptor in below:
