@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ app = typer.Typer(
     name="assay",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 sandbox = typer.Typer(help="Sandbox images.", no_args_is_help=True)
@@ -31,11 +31,15 @@ Decisions = Annotated[
 Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
 State = Annotated[Path | None, typer.Option("--state", envvar="ASSAY_STATE", help="State directory.")]
-Run = Annotated[str, typer.Argument(help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)
+]
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         print(f"assay {metadata.version('assay')}")
         raise typer.Exit
 
@@ -52,7 +56,7 @@ def begin(
 
 @app.command()
 def run(
-    ticket: Annotated[Path, typer.Argument(help="Markdown with YAML front matter, or plain text.")],
+    ticket: Annotated[Path, typer.Argument(metavar="TICKET", help="Markdown with YAML front matter, or plain text.")],
     repo: Annotated[
         Path | None, typer.Option("--repo", help="The target repository; the ticket's where left out.")
     ] = None,
@@ -71,7 +75,7 @@ def run(
     as_json: Json = False,
     state: State = None,
 ) -> None:
-    """Take a ticket through planner, tester, coder and reviewer to a proven branch."""
+    """Take a ticket through the four roles to a proven branch."""
     with ending(as_json):
         from assay.cli import running
 
@@ -134,7 +138,7 @@ def init(
 
 @app.command()
 def show(run: Run, as_json: Json = False, state: State = None) -> None:
-    """Show a run: claims, verdicts, decisions, and where its report is."""
+    """Show a run: claims, verdicts, decisions, its report."""
     with ending(as_json):
         from assay.cli import showing
 
@@ -174,7 +178,7 @@ def prune(
     as_json: Json = False,
     state: State = None,
 ) -> None:
-    """Delete runs that are over, and sandboxes that dead processes left behind."""
+    """Delete runs that are over, and what is left of dead processes."""
     with ending(as_json):
         from assay.cli import pruning
 
@@ -183,7 +187,7 @@ def prune(
 
 @app.command()
 def doctor(as_json: Json = False, state: State = None) -> None:
-    """Say what is missing on this machine, and the command that mends it."""
+    """Say what is missing on this machine, and what mends it."""
     with ending(as_json):
         from assay.cli import starting
 
@@ -192,7 +196,7 @@ def doctor(as_json: Json = False, state: State = None) -> None:
 
 @sandbox.command("build")
 def sandbox_build(
-    name: Annotated[str, typer.Argument(help="Profile of the image.")] = "python",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Profile of the image.")] = "python",
     base: Annotated[str | None, typer.Option(help="Image to build upon, instead of Debian's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build it even where it is there.")] = False,
     state: State = None,
@@ -206,7 +210,7 @@ def sandbox_build(
 
 @policy.command("check")
 def policy_check(
-    command: Annotated[str, typer.Argument(help="Shell command, or the argument of another tool.")],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="Shell command, or the argument of another tool.")],
     role: Annotated[str, typer.Option("--role", help="Whose rules.")] = "coder",
     tool: Annotated[str, typer.Option("--tool", help="Name of the tool that would be called.")] = "execute",
     repo: Repo = Path(),
