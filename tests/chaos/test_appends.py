@@ -27,7 +27,8 @@ def wrong_after(lab: Laboratory, course: Course, points: Sequence[tuple[Point, W
     same: dict[object, tuple[str, World]] = {}
     for point, world in points:
         same.setdefault(world.written(), (f"{point.phase} {point.place}", world))
-    wrong = resume_all(lab, (lab.snapshot(world) for _, world in same.values()), course.whole)
+    jobs = [lab.job(lab.snapshot(world)) for _, world in same.values()]
+    wrong = what_is_wrong(jobs, course.whole, warming=lab.job(lab.snapshot(points[0][1])))
     return {place: text for (place, _), text in zip(same.values(), wrong, strict=True) if text}
 
 

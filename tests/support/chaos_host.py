@@ -10,6 +10,7 @@ import hashlib
 import os
 import pickle
 import re
+import secrets
 import subprocess
 import tempfile
 import venv
@@ -57,7 +58,7 @@ class HostCommands:
             return outcome
         with tempfile.TemporaryDirectory(dir=self.folder / "commands") as place:
             outcome = self._execute(asked, Path(place))
-        fresh = known.with_name(f".{known.name}.{os.getpid()}")
+        fresh = known.with_name(f".{known.name}.{secrets.token_hex(4)}")
         fresh.write_bytes(pickle.dumps(outcome))
         fresh.replace(known)
         return outcome

@@ -1,7 +1,9 @@
 """Does many jobs of `chaos_runs`, each in a process of its own that is a fork of this one: no job waits for imports.
 
-Reads jobs from stdin, a line of JSON each, and says on stdout how each process ended: `NUMBER STATUS`, where a status
-below zero is the signal that killed it. What a process prints goes to its job's `out` with `.log` behind it.
+Arguments: how many at a time, and a job that this process does itself before it forks, so that the others find what is
+made once in a process. Reads jobs from stdin, a line of JSON each, and says on stdout how each process ended:
+`NUMBER STATUS`, where a status below zero is the signal that killed it. What a process prints goes to its job's `out`
+with `.log` behind it.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ def serve(lines: list[str], at_once: int) -> None:
     """Do all jobs, so many at a time."""
     waiting = list(enumerate(lines))
     running: dict[int, int] = {}
-    for name in _LATE:
-        import_module(name)
     gc.freeze()
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -54,4 +54,8 @@ def _be_the_process(line: str) -> None:
 
 
 if __name__ == "__main__":
+    for name in _LATE:
+        import_module(name)
+    for warming in sys.argv[2:]:
+        chaos_runs.do(warming)
     serve(sys.stdin.read().splitlines(), int(sys.argv[1]))

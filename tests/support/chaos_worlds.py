@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -43,14 +44,20 @@ class World:
         _copy(self.path, path, "")
         return World(path)
 
-    def written(self) -> frozenset[tuple[str, int, int]]:
-        """Return each file with its size and its time in nanoseconds: copies of one world that have the same are one.
+    def written(self) -> frozenset[tuple[str, int, str]]:
+        """Return each file with its size and its time, or its digest where a database writes in place.
 
-        (What SQLite shares between processes, beside its files, is made anew by the first one that opens them.)
+        Copies of one world that have the same are one. (What SQLite keeps beside its files for processes that use them
+        at the same time is made anew by the first one that opens them.)
         """
         files = [path for path in self.path.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
-        stats = ((str(path.relative_to(self.path)), path.stat()) for path in files)
-        return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+        return frozenset((str(path.relative_to(self.path)), *_mark(path)) for path in files)
+
+
+def _mark(path: Path) -> tuple[int, str]:
+    stat = path.stat()
+    in_place = ".sqlite3" in path.name
+    return stat.st_size, hashlib.sha256(path.read_bytes()).hexdigest() if in_place else str(stat.st_mtime_ns)
 
 
 def _copy(source: Path, target: Path, inside: str) -> None:
@@ -137,9 +144,7 @@ def _phase(text: str) -> Phase:
     return "before" if text == "before" else "after"
 
 
-def resume_all(
-    lab: Laboratory, worlds: Iterable[World], whole: Facts, *, same_run: bool = True, **what: object
-) -> list[str]:
+def resume_all(lab: Laboratory, worlds: Iterable[World], whole: Facts, *, same_run: bool = True) -> list[str]:
     """Resume a run in each world, and return for each what is wrong; an empty text where nothing is.
 
     Args:
@@ -147,16 +152,15 @@ def resume_all(
         worlds: each with a run that was killed.
         whole: the run that nobody killed.
         same_run: whether the worlds are copies of its own.
-        what: more for the jobs.
     """
-    return what_is_wrong([lab.job(world, **what) for world in worlds], whole, same_run=same_run)
+    return what_is_wrong([lab.job(world) for world in worlds], whole, same_run=same_run)
 
 
-def what_is_wrong(jobs: Sequence[Job], whole: Facts, *, same_run: bool = True) -> list[str]:
+def what_is_wrong(jobs: Sequence[Job], whole: Facts, *, same_run: bool = True, warming: Job | None = None) -> list[str]:
     """Do jobs, and return for each in what its run differs from one that nobody killed."""
     return [
         "\n".join(differences(whole, facts(job), same_run=same_run)) if end == 0 else f"ended with {end}: {log(job)}"
-        for job, end in zip(jobs, perform_all(jobs), strict=True)
+        for job, end in zip(jobs, perform_all(jobs, warming=warming), strict=True)
     ]
 
 
@@ -178,10 +182,16 @@ def kill_all(lab: Laboratory, points: Sequence[tuple[Where, Phase]], *, missed: 
     return worlds
 
 
-def perform_all(jobs: Sequence[Job], *, at_once: int = AT_ONCE) -> list[int]:
-    """Do jobs, each in a process of its own, and return how each ended: its exit code, or the signal below zero."""
+def perform_all(jobs: Sequence[Job], *, warming: Job | None = None) -> list[int]:
+    """Do jobs, each in a process of its own, and return how each ended: its exit code, or the signal below zero.
+
+    Args:
+        jobs: what to do, as many at a time as there are processors.
+        warming: a job that is done before all others, in the process that theirs are forks of; for many jobs.
+    """
     ends: dict[int, int] = {}
-    with _started("chaos_server.py", str(at_once)) as process:
+    first = [warming.model_dump_json()] if warming else []
+    with _started("chaos_server.py", str(AT_ONCE), *first) as process:
         assert process.stdout is not None and process.stdin is not None
         process.stdin.write("".join(job.model_dump_json() + "\n" for job in jobs))
         process.stdin.close()
@@ -193,10 +203,10 @@ def perform_all(jobs: Sequence[Job], *, at_once: int = AT_ONCE) -> list[int]:
 
 
 @contextmanager
-def _started(program: str, argument: str) -> Iterator[subprocess.Popen[str]]:
+def _started(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_SUPPORT), *sys.path]), "ASSAY_LOG": "error"}
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(_SUPPORT / program), argument],
+        [sys.executable, "-W", "error", str(_SUPPORT / program), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
