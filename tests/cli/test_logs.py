@@ -41,18 +41,12 @@ def test_nothing_where_nothing_is_wrong(project: Project) -> None:
 
 @pytest.mark.docker
 def test_for_people_on_a_terminal(project: Project) -> None:
-    """On a terminal the lines are words in colour, beside the progress; with NO_COLOR they are words."""
-    environment = {"ASSAY_LOG": "info"}
-    with Terminal(*project.arguments(), "--headless", environment=environment) as terminal:
+    """On a terminal the lines are words in colour, beside the progress."""
+    with Terminal(*project.arguments(), "--headless", environment={"ASSAY_LOG": "info"}) as terminal:
         assert terminal.end() == 75
     assert "\x1b[1mrun.started" in terminal.raw
     assert "] run.started" in terminal.text
     assert "run=r20" in terminal.text
-    with Terminal(*project.arguments(), "--headless", environment={**environment, "NO_COLOR": "1"}) as terminal:
-        assert terminal.end() == 75
-    assert "\x1b[3" not in terminal.raw
-    assert "\x1b[1mrun.started" not in terminal.raw  # bold is no colour, but structlog's are both or none
-    assert "] run.started" in terminal.text
 
 
 def test_what_libraries_say_comes_in_the_same_form(

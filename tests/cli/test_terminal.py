@@ -163,17 +163,14 @@ def test_a_plan_is_edited(project: Project) -> None:
     assert decision["args"]["plan"]["units"][0]["title"] == "Round them up"
 
 
-@pytest.mark.parametrize(
-    ("script", "told"),
-    [("exit 3", "ended with 3"), ("true", "nothing was changed"), (None, "cannot be started")],
-)
-def test_an_editor_that_does_not_edit(project: Project, script: str | None, told: str) -> None:
-    """Nothing counts as an answer, and the question is still there."""
-    environment = editor(project.folder, script) if script else {"VISUAL": "/nowhere/editor"}
+def test_an_editor_that_does_not_edit(project: Project) -> None:
+    """One that fails, one that changes nothing, one that is not there: none counts as an answer; one can ask again."""
+    environment = editor(project.folder, 'if [ -e "$0.used" ]; then rm "$0"; else touch "$0.used"; exit 3; fi')
     with Terminal(*project.arguments(), environment=environment) as terminal:
-        terminal.wait_for("> ")
-        terminal.type("e\n")
-        terminal.wait_for(told)
+        for told in ("ended with 3\nnothing was changed", "nothing was changed", "cannot be started"):
+            terminal.wait_for("> ")
+            terminal.type("e\n")
+            terminal.wait_for(told)
         terminal.wait_for("> ")
         terminal.type("\x04")
         assert terminal.end() == 75
@@ -202,13 +199,17 @@ def test_what_others_wrote_does_nothing_to_the_terminal(project: Project) -> Non
 
 
 def test_without_colour_and_narrow(project: Project) -> None:
-    """NO_COLOR takes the colours away, and 40 columns are enough."""
-    with Terminal(*project.arguments(), width=40, environment={"NO_COLOR": "1"}) as terminal:
+    """NO_COLOR takes the colours away, from the log too, and 40 columns are enough."""
+    environment = {"NO_COLOR": "1", "ASSAY_LOG": "info"}
+    with Terminal(*project.arguments(), width=40, environment=environment) as terminal:
+        terminal.wait_for("─" * 40)
         shown = terminal.wait_for("> ")
         assert max(map(len, shown.splitlines())) <= 40
         terminal.type("\x04")
         assert terminal.end() == 75
     assert "\x1b[3" not in terminal.raw  # no colour; `\x1b[K` takes the status line away
+    assert "\x1b[1mrun.started" not in terminal.raw  # bold is no colour, but structlog's are both or none
+    assert "] run.started" in terminal.text
 
 
 def test_a_dumb_terminal(project: Project) -> None:
