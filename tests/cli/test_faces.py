@@ -169,7 +169,10 @@ def test_shell_completion(project: Project, tmp_path: Path) -> None:
     assert complete(f"assay show {run[:4]}") == [run]
     assert complete("assay show x") == []
     environment = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    shown = subprocess.run([PROGRAM, "--show-completion", "bash"], env=environment, capture_output=True, text=True)
+    asked = (
+        f"{PROGRAM} --show-completion; true"  # by a shell that stays: which one it is, is told by the processes above
+    )
+    shown = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True)
     assert "_ASSAY_COMPLETE=complete_bash" in shown.stdout
 
 
