@@ -23,6 +23,11 @@ policy = typer.Typer(help="What the policy allows.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(policy, name="policy")
 
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path is not None else None
+
+
 Repo = Annotated[Path, typer.Option("--repo", help="The target repository.")]
 Config = Annotated[Path | None, typer.Option("--config", help="An assay.toml in the place of the repository's own.")]
 Decisions = Annotated[
@@ -30,7 +35,9 @@ Decisions = Annotated[
 ]
 Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
-State = Annotated[Path | None, typer.Option("--state", envvar="ASSAY_STATE", help="State directory.")]
+State = Annotated[
+    Path | None, typer.Option("--state", envvar="ASSAY_STATE", callback=_absolute, help="State directory.")
+]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)
 ]

@@ -26,6 +26,7 @@ from assay.records.decisions import Question
 from assay.records.runs import RunStatus
 from assay.reports.facts import RunFacts
 from assay.reports.terminal import print_terminal
+from assay.reports.untrusted import make_visible
 from assay.tickets.reading import read_ticket
 
 _SCRIPTED = "scripted:"
@@ -89,9 +90,7 @@ def warn_of_dirt(dirty: tuple[str, ...] | None, streams: Streams) -> None:
     """Say which changes in the target's work tree are not committed, and so not looked at."""
     if not dirty:
         return
-    from assay.reports.untrusted import make_visible
-
-    names = ", ".join(make_visible(path) for path in dirty[:_MOST_DIRTY])
+    names = ", ".join(dirty[:_MOST_DIRTY])
     more = f" and {len(dirty) - _MOST_DIRTY} more" if len(dirty) > _MOST_DIRTY else ""
     streams.say(f"assay: not committed, so left out and left alone: {names}{more}", "yellow")
 
@@ -123,7 +122,7 @@ def _session(begin: Begin, *, decisions: Path | None, headless: bool, as_json: b
         run_session(work)
     except Stopped as stopped:
         if session.facts is not None and session.facts.status is RunStatus.CANCELLED:
-            print(f"assay: run {session.run} was cancelled: {session.facts.reason}", file=sys.stderr)
+            print(make_visible(f"assay: run {session.run} was cancelled: {session.facts.reason}"), file=sys.stderr)
             raise Ended(RunStatus.CANCELLED.exit_code) from None
         stopped.next_step = f"`assay resume {session.run}` goes on" if session.run else None
         raise

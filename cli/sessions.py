@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from assay.cli.streams import Streams
+from assay.cli.streams import Streams, call_in
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ async def _supervise(work: Callable[[Streams], Coroutine[Any, Any, T]], streams:
             task.cancel()
 
     for outlet in (streams.out, streams.err):
-        outlet.on_broken = lambda: loop.call_soon_threadsafe(stop_unread)
+        outlet.on_broken = lambda: call_in(loop, stop_unread)
     signals = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in signals:
         loop.add_signal_handler(number, stop, number)

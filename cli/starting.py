@@ -65,7 +65,7 @@ def build_sandbox_image(name: str, *, base: str | None, force: bool, state: Path
 
     async def work(streams: Streams) -> None:
         def tell(line: str) -> None:
-            streams.say(make_visible(f"  {line}"), "dim")
+            streams.say(f"  {line}", "dim")
 
         image = await build(name, base=base, force=force, progress=tell, root=state)
         streams.page.print(f"image {image.name} is {image.id} ({len(image.packages)} packages)", soft_wrap=True)

@@ -12,9 +12,12 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 from rich.console import Console
+
+from assay.reports.untrusted import make_visible
 
 _LOOK_SECONDS = 1.0
 """How often to look whether anybody still reads, while there is nothing to write."""
@@ -104,6 +107,12 @@ class Outlet(io.TextIOBase):
         self.on_broken()
 
 
+def call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call something in an event loop, from another thread; a loop that has ended needs to know nothing any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)
+
+
 def _descriptor_of(stream: TextIO | None) -> int | None:
     if stream is None:
         return None
@@ -168,9 +177,9 @@ class Streams:
         self.out.write(json.dumps(value) + "\n")
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a whole line on standard error, whatever the width."""
+        """Print a whole line on standard error, whatever the width and whatever is in it."""
         self.status.clear()
-        self.progress.print(text, style=style, soft_wrap=True)
+        self.progress.print(make_visible(text), style=style, soft_wrap=True)
 
     @property
     def broken(self) -> bool:
@@ -183,7 +192,7 @@ class Streams:
         loop = asyncio.get_running_loop()
         reached = [asyncio.Event(), asyncio.Event()]
         for outlet, event in zip((self.out, self.err), reached, strict=True):
-            outlet.mark(functools.partial(loop.call_soon_threadsafe, event.set))
+            outlet.mark(functools.partial(call_in, loop, event.set))
         try:
             async with asyncio.timeout(seconds):
                 for event in reached:

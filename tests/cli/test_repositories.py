@@ -132,3 +132,37 @@ def test_uncommitted_changes_are_told_of_and_left_alone(project: Project) -> Non
     assert "not committed, so left out and left alone: prices.py, tests/test_prices.py" in said.err
     assert project.repository.git("status", "--porcelain", "-z") == before
     assert (project.repo / "prices.py").read_text() == "half finished [bold]\n"
+
+
+def test_paths_of_the_users_own(project: Project, tmp_path: Path) -> None:
+    """Repository, state and ticket may lie under names that are not UTF-8, or that a terminal or rich would obey."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9 [red]\x1b[31m\n")
+    folder.mkdir()
+    repo, state, ticket = folder / "prices", folder / "state", folder / "ticket.md"
+    project.repo.rename(repo)
+    project.ticket.rename(ticket)
+    arguments: list[str | Path] = ["run", ticket, "--repo", repo, "--model", project.script(PLAN), "--state", state]
+    said = call(*arguments, "--json")
+    assert (said.code, said.result["status"]) == (75, "parked"), said
+    run = said.result["run"]
+    assert said.out.isascii()
+    for plain in (
+        call("runs", "--state", state),
+        call("show", run, "--state", state),
+        call("resume", run, "--state", state),
+    ):
+        assert plain.code in (0, 75), plain
+        assert "\x1b" not in plain.out + plain.err
+    shown = call("show", run, "--state", state).out
+    assert "Report: " in shown
+    assert "caf[0xE9] [red][ESC][31m" in shown
+
+
+def test_the_state_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tilde in ASSAY_STATE, which a shell left alone, is the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ASSAY_STATE", "~/mine")
+    monkeypatch.chdir(tmp_path)
+    assert call("runs").code == 0
+    assert (tmp_path / "mine" / "version").is_file()
+    assert not (tmp_path / "~").exists()
