@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from chaos_controls import Break
 from chaos_facts import Facts, differences
-from chaos_kills import PHASES, Phase, Point, Where
-from chaos_worlds import Laboratory, World, facts, kill_all, perform_all, resume_all, what_is_wrong
+from chaos_kills import PHASES, Phase, Where
+from chaos_worlds import Laboratory, World, kill_all, perform_all, what_is_wrong, wrong_after
 from pydantic import JsonValue
 from tests.chaos.conftest import Course, go_through
-
-
-def begun(points: Sequence[tuple[Point, World]]) -> list[tuple[Point, World]]:
-    """Leave out the one point at which there is no run yet: before the entry that it starts with."""
-    return [(point, world) for point, world in points if (point.number, point.phase) != (1, "before")]
-
-
-def wrong_after(lab: Laboratory, course: Course, points: Sequence[tuple[Point, World]]) -> dict[str, str]:
-    """Resume the run from each point, and return what is wrong by point. Where nothing was written between two points,
-    a kill leaves the same at both, and one of them speaks for the other.
-    """
-    same: dict[object, tuple[str, World]] = {}
-    for point, world in points:
-        same.setdefault(world.written(), (f"{point.phase} {point.place}", world))
-    jobs = [lab.job(lab.snapshot(world)) for _, world in same.values()]
-    wrong = what_is_wrong(jobs, course.whole, warming=lab.job(lab.snapshot(points[0][1])))
-    return {place: text for (place, _), text in zip(same.values(), wrong, strict=True) if text}
 
 
 def test_every_node_is_passed(course: Course) -> None:
@@ -47,10 +29,13 @@ def test_every_node_is_passed(course: Course) -> None:
 
 
 def test_killed_at_every_append(lab: Laboratory, course: Course) -> None:
-    """Before each append and after it: the resumed run has the same tree, and did, asked and spent nothing twice."""
+    """Before each append and after it: the resumed run has the same tree, and did, asked and spent nothing twice.
+
+    Before the first one there is no run yet; what was begun is begun anew, and nothing stands in the way.
+    """
     everywhere = {(number, phase) for number in range(1, course.whole.points + 1) for phase in PHASES}
     assert {(point.number, point.phase) for point, _ in course.left} == everywhere
-    assert wrong_after(lab, course, begun(course.left)) == {}
+    assert wrong_after(course.left, course.whole, lab.resume) == {}
 
 
 @pytest.mark.chaos
@@ -58,15 +43,7 @@ def test_killed_at_every_write_of_a_checkpoint(lab: Laboratory) -> None:
     """What LangGraph keeps and what the ledger holds never are of the same moment: each order of them is fine."""
     course = go_through(lab, watched="saver")
     assert {point.what for point, _ in course.left} == {"aput", "aput_writes"}
-    assert wrong_after(lab, course, course.left) == {}
-
-
-def test_killed_before_anything_was_recorded(lab: Laboratory, course: Course) -> None:
-    """Before its first entry there is no run: what was begun is begun anew, and nothing stands in the way."""
-    _, world = course.left[0]
-    job = lab.job(lab.snapshot(world), start=True)
-    assert perform_all([job]) == [0]
-    assert differences(course.whole, facts(job), same_run=False) == ()
+    assert wrong_after(course.left, course.whole, lab.resume) == {}
 
 
 def test_a_copy_is_what_a_kill_leaves(lab: Laboratory, course: Course) -> None:
@@ -94,17 +71,17 @@ def nameless(path: Path) -> str:
 def test_really_killed_at_some_appends(lab: Laboratory, course: Course) -> None:
     """A process that dies by SIGKILL in the middle of its threads and its git leaves a run that goes on, too."""
     points: list[tuple[Where, Phase]] = [(number, PHASES[number % 2]) for number in range(2, 110, 12)]
-    wrong = resume_all(lab, kill_all(lab, points), course.whole, same_run=False)
+    wrong = what_is_wrong([lab.resume(world) for world in kill_all(lab, points)], course.whole)
     assert {str(point): text for point, text in zip(points, wrong, strict=True) if text} == {}
 
 
 def test_killed_again_while_it_is_resumed(lab: Laboratory, course: Course) -> None:
     """Killed, killed while it was resumed, and killed again while that was resumed: it still comes to the same end."""
-    worlds = [lab.snapshot(world) for _, world in begun(course.left)[3:200:29]]
+    worlds = [lab.snapshot(world) for _, world in course.left[4:200:29]]
     for kill in ((1, "after"), (3, "before"), (6, "after")):
-        jobs = [lab.job(world, kill=kill) for world in worlds]
+        jobs = [lab.resume(world, kill=kill) for world in worlds]
         assert perform_all(jobs) == [-9] * len(jobs)
-    wrong = resume_all(lab, worlds, course.whole)
+    wrong = what_is_wrong([lab.resume(world) for world in worlds], course.whole)
     assert [text for text in wrong if text] == []
 
 
@@ -123,7 +100,7 @@ def test_what_is_broken_is_seen(lab: Laboratory, course: Course) -> None:
     jobs = []
     for broken, begins, phase, _ in BROKEN:
         world = next(world for point, world in course.left if point.phase == phase and point.what.startswith(begins))
-        jobs.append(lab.job(lab.snapshot(world), broken=broken))
+        jobs.append(lab.resume(lab.snapshot(world), broken=broken))
     for (*_, sign), wrong in zip(BROKEN, what_is_wrong(jobs, course.whole), strict=True):
         assert sign in wrong
 

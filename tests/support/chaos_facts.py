@@ -120,22 +120,21 @@ def _name(entry: Entry) -> str:
             return entry.key
 
 
-def differences(whole: Facts, resumed: Facts, *, same_run: bool = True) -> tuple[str, ...]:
+def differences(whole: Facts, resumed: Facts) -> tuple[str, ...]:
     """Return what is wrong with a run that was killed and resumed; nothing where all is well.
 
     Args:
         whole: a run of the same ticket that nobody killed.
-        resumed: the run that was killed.
-        same_run: whether the second is a copy of the first from before its end, so that ids and dates are the same.
+        resumed: the run that was killed. Where it is a copy of the first from before its end, ids have to be the same.
     """
-    return tuple(_differences(whole, resumed, same_run))
+    return tuple(_differences(whole, resumed))
 
 
-def _differences(whole: Facts, resumed: Facts, same_run: bool) -> Iterator[str]:
+def _differences(whole: Facts, resumed: Facts) -> Iterator[str]:
     yield from _different_ends(whole, resumed)
     yield from _different_ledgers(whole, resumed)
     yield from _different_targets(resumed)
-    if same_run:
+    if resumed.run == whole.run:
         yield from _different_ids(whole, resumed)
 
 

@@ -6,11 +6,12 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,14 @@ class World:
         """Return a copy. Where a process that is stopped lives in this one, it is what a kill would leave behind."""
         _copy(self.path, path, "")
         return World(path)
+
+    def is_begun(self) -> bool:
+        """Whether a run has begun to be recorded; before that there is nothing to resume."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.path}/state/ledger.sqlite3?mode=ro", uri=True)) as ledger:
+                return bool(ledger.execute("SELECT count(*) FROM entries").fetchone()[0])
+        except sqlite3.OperationalError:  # there is no such file or table yet
+            return False
 
     def written(self) -> frozenset[tuple[str, int, str]]:
         """Return each file with its size and its time, or its digest where a database writes in place.
@@ -108,6 +117,10 @@ class Laboratory:
             }
         )
 
+    def resume(self, world: World, **what: object) -> Job:
+        """Return the job of going on with the run in a world; of starting it, where nothing was recorded yet."""
+        return self.job(world, start=not world.is_begun(), **what)
+
     def snapshot(self, world: World) -> World:
         """Return a copy of a world."""
         return world.copy(self._place("copy"))
@@ -144,24 +157,32 @@ def _phase(text: str) -> Phase:
     return "before" if text == "before" else "after"
 
 
-def resume_all(lab: Laboratory, worlds: Iterable[World], whole: Facts, *, same_run: bool = True) -> list[str]:
-    """Resume a run in each world, and return for each what is wrong; an empty text where nothing is.
-
-    Args:
-        lab: the laboratory.
-        worlds: each with a run that was killed.
-        whole: the run that nobody killed.
-        same_run: whether the worlds are copies of its own.
-    """
-    return what_is_wrong([lab.job(world) for world in worlds], whole, same_run=same_run)
-
-
-def what_is_wrong(jobs: Sequence[Job], whole: Facts, *, same_run: bool = True, warming: Job | None = None) -> list[str]:
+def what_is_wrong(jobs: Sequence[Job], whole: Facts, *, warming: Job | None = None) -> list[str]:
     """Do jobs, and return for each in what its run differs from one that nobody killed."""
     return [
-        "\n".join(differences(whole, facts(job), same_run=same_run)) if end == 0 else f"ended with {end}: {log(job)}"
+        "\n".join(differences(whole, facts(job))) if end == 0 else f"ended with {end}: {log(job)}"
         for job, end in zip(jobs, perform_all(jobs, warming=warming), strict=True)
     ]
+
+
+def wrong_after(points: Sequence[tuple[Point, World]], whole: Facts, resume: Callable[[World], Job]) -> dict[str, str]:
+    """Go on from each point in its copy of the world, and return what is wrong, by point.
+
+    Where nothing was written between two points, a kill leaves the same at both, and the first speaks for the other.
+
+    Args:
+        points: with the copies, which stay as they are.
+        whole: the run that the copies are of.
+        resume: makes the job that goes on in a world.
+    """
+    same: dict[object, tuple[str, World]] = {}
+    for point, world in points:
+        same.setdefault(world.written(), (f"{point.phase} {point.place}", world))
+    jobs = [resume(world.copy(world.path.with_suffix(".resumed"))) for _, world in same.values()]
+    _, early = points[2]
+    warming = resume(early.copy(early.path.with_suffix(".warming")))
+    wrong = what_is_wrong(jobs, whole, warming=warming)
+    return {place: text for (place, _), text in zip(same.values(), wrong, strict=True) if text}
 
 
 def kill_all(lab: Laboratory, points: Sequence[tuple[Where, Phase]], *, missed: int = 0, **what: object) -> list[World]:
