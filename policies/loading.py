@@ -18,6 +18,7 @@ from assay.errors import ConfigurationError
 from assay.policies.consistency import inconsistencies
 from assay.policies.defaults import ROLES, default_settings, with_defaults
 from assay.policies.fields import known_keys
+from assay.policies.isolation import refusal
 from assay.policies.positions import KeyPath, Place, key_places, nearest_place
 from assay.policies.settings import Settings
 
@@ -139,7 +140,9 @@ def _short(value: object) -> str:
 
 
 def _unknown(path: KeyPath) -> str:
-    """Say that a key is unknown, and which one may be meant."""
+    """Say that a key is unknown, and which one may be meant, or why there is none."""
+    if path[0] == "sandboxes" and (reason := refusal(str(path[-1]))):
+        return f"{path[-1]!r} in [{_key(path[:-1])}] is refused: it {reason}"
     known = known_keys(path[:-1])
     where = f"in [{_key(path[:-1])}]" if path[:-1] else "at the top"
     close = get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
