@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -82,7 +83,11 @@ class Start:
     def __call__(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
         """Start one; output goes to pipes where nothing else is said."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([PROGRAM, *map(str, arguments)], **{**pipes, **options})
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:  # a shell that starts the tests in its background has them, and what they start, ignore Ctrl-C
+            process = subprocess.Popen([PROGRAM, *map(str, arguments)], **{**pipes, **options})
+        finally:
+            signal.signal(signal.SIGINT, before)
         self._started.append(process)
         return process
 
