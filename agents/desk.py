@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.agents.workspace import GitObjects
+from assay.agents.objects import GitObjects
 from assay.policies.settings import Settings
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.protocol import Blobs, Clock, Ledger

@@ -6,6 +6,7 @@ alone. So `advance` may be killed anywhere and called again: it loses at most th
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -82,7 +83,11 @@ class ToolLoopAgent:
             if journal.conversation.opening is None:
                 await journal.add(self._opening())
             caller = Caller(task, desk, journal, workspace, decisions, self._tools, self._rules)
-            return await self._work(journal, caller, meter)
+            try:
+                return await self._work(journal, caller, meter)
+            except asyncio.CancelledError:
+                await workspace.keep_unsaved(desk.ledger, desk.clock)
+                raise
 
     async def _work(self, journal: Journal, caller: Caller, meter: Meter) -> Advance:
         conversation = journal.conversation

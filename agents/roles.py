@@ -8,9 +8,9 @@ from langchain_core.language_models import BaseChatModel
 
 from assay.agents.desk import Desk
 from assay.agents.loop import ToolLoopAgent
+from assay.agents.objects import GitObjects
 from assay.agents.prompting import BUILT_IN
 from assay.agents.protocol import RoleAgent, RoleTask
-from assay.agents.workspace import GitObjects
 from assay.errors import ConfigurationError
 from assay.policies.rules import RuleBook
 from assay.policies.settings import RoleSettings, Settings

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
+
+import structlog
 
 from assay.agents.files import FileTools
+from assay.agents.objects import GitObjects
 from assay.agents.protocol import RoleTask
+from assay.agents.unsaved import ROOTS, keep_unsaved, read_ignored, ref_of
+from assay.errors import AssayError
 from assay.policies.litter import without_litter
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
-from assay.records.trees import EXECUTABLE, REGULAR, Contents, Tree
+from assay.records.trees import EXECUTABLE, Tree
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox, SandboxProvider
+from assay.store.protocol import Clock, Ledger
 
 _DISPOSABLE_GIT: Final = (
     "command -v git >/dev/null || exit 0; git init -q . && git add -A -f . && "
@@ -20,31 +25,10 @@ _DISPOSABLE_GIT: Final = (
     "|| rm -rf .git"
 )
 """For the agent's `git diff`. It is made by the agent's own user inside, and nothing ever reads it back."""
+_KEEPING_SECONDS: Final = 20.0
+"""For keeping what is not saved when somebody stops the run: they wait for it."""
 
-
-class GitObjects(Protocol):
-    """What a workspace needs of the git store."""
-
-    @property
-    def contents(self) -> Contents:
-        """Where blobs are read."""
-        ...
-
-    async def tree(self, revision: str) -> Tree:
-        """Return the files of a commit or tree."""
-        ...
-
-    async def tree_id(self, revision: str) -> str:
-        """Return the id of a commit's tree."""
-        ...
-
-    async def write_tree(self, tree: Tree, fresh: Mapping[str, bytes]) -> str:
-        """Write a tree with the contents that are new, and return its id."""
-        ...
-
-    async def set_ref(self, name: str, target: str) -> None:
-        """Point a ref to an object, which keeps it alive."""
-        ...
+_log = structlog.get_logger(__name__)
 
 
 class Workspace:
@@ -57,6 +41,8 @@ class Workspace:
         self._sandboxes = sandboxes
         read_only: dict[str, str] = {} if task.may_change else {"workspace": "read-only"}
         self._profile = profile.model_copy(update={"held_out": task.held_out, **read_only})
+        writes = bool(task.may_change) or task.held_out
+        self._owner = SandboxOwner(run=task.run, role=task.role, step=task.name, commit=task.commit if writes else None)
         self._sandbox: Sandbox | None = None
         self._files: dict[str, Tree] = {}
         """By root, what it held when it was last put or taken."""
@@ -103,10 +89,22 @@ class Workspace:
         if self._sandbox is None:
             return None, None
         changed: list[str | None] = []
-        for root, kind in ((WORKSPACE, "wip"), (HELD_OUT, "wip-held-out")):
+        for root, kind in ROOTS:
             writable = bool(self._task.may_change) if root == WORKSPACE else self._task.held_out
             changed.append(await self._save_root(self._sandbox, root, kind) if writable else None)
         return changed[0], changed[1]
+
+    async def keep_unsaved(self, ledger: Ledger, clock: Clock) -> None:
+        """Keep what the step in flight left in the sandbox, since it is being stopped; for some seconds at most."""
+        if self._sandbox is None or self._owner.commit is None:
+            return
+        try:
+            async with asyncio.timeout(_KEEPING_SECONDS):
+                await keep_unsaved(
+                    self._sandbox, self._owner, git=self._git, ledger=ledger, clock=clock, contents=self._fresh
+                )
+        except (AssayError, TimeoutError) as error:
+            _log.warning("work_not_kept", run=self._owner.run, step=self._owner.step, reason=str(error))
 
     async def discard(self) -> None:
         """Give the sandbox up; the next tool call gets a fresh one."""
@@ -121,11 +119,10 @@ class Workspace:
         await self.discard()
 
     async def _open(self, tree: str | None, held_out: str | None) -> Sandbox:
-        owner = SandboxOwner(run=self._task.run, role=self._task.role, step=self._task.name)
-        sandbox = await self._sandboxes.open(self._profile, owner)
+        sandbox = await self._sandboxes.open(self._profile, self._owner)
         try:
             self._base = await self._git.tree(self._task.commit)
-            self._ignored = await self._gitignore()
+            self._ignored = await read_ignored(self._git, self._base)
             await self._put(sandbox, WORKSPACE, self._base)
             if self._task.may_change:
                 await sandbox.run(_DISPOSABLE_GIT, timeout=120)
@@ -133,6 +130,8 @@ class Workspace:
                 await self._put(sandbox, WORKSPACE, await self._git.tree(tree))
             if self._task.held_out:
                 await self._put(sandbox, HELD_OUT, await self._git.tree(held_out) if held_out else {})
+            if self._owner.commit is not None:
+                await sandbox.hold()
         except BaseException:
             await sandbox.close()
             raise
@@ -152,15 +151,9 @@ class Workspace:
         tree = await self._git.write_tree(kept, self._fresh)
         for file in kept.values():
             self._fresh.pop(file.oid, None)
-        await self._git.set_ref(f"refs/assay/runs/{self._task.run}/{kind}/{self._task.name}", tree)
+        await self._git.set_ref(ref_of(self._owner, kind), tree)
         self._files[root] = kept
         return tree
-
-    async def _gitignore(self) -> str:
-        file = self._base.get(".gitignore")
-        if file is None or file.mode not in (REGULAR, EXECUTABLE):
-            return ""
-        return (await asyncio.to_thread(self._git.contents.read, file.oid)).decode(errors="replace")
 
     def _is_executable(self, path: str) -> bool:
         for root, tree in self._files.items():

@@ -46,6 +46,7 @@ _TOLD: Mapping[EntryKind, str] = {
     EntryKind.STEP_VOIDED: "a step was voided",
     EntryKind.BUDGET_REACHED: "a limit was reached",
     EntryKind.NOTE_LEFT: "a note was left",
+    EntryKind.WORK_RESCUED: "unsaved work was kept",
 }
 
 

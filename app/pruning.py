@@ -69,7 +69,7 @@ async def prune(assay: Assay, *, older_than: timedelta, run: str | None = None, 
         await house.git.collect_garbage()
         size += max(0, before - await asyncio.to_thread(_size, house.state.git))
     try:
-        sandboxes = await house.sandboxes.reap()
+        sandboxes = (await house.reap()).removed
     except EngineUnavailable:
         sandboxes = ()  # without an engine there are none, and runs can be deleted all the same
     return Pruned(tuple(gone), size, sandboxes)
@@ -79,7 +79,7 @@ async def _forget(house: House, run: str) -> None:
     with house.state.lock_run(run):
         house.state.prune_run(run)
         await (await house.checkpointer()).adelete_thread(run)
-        for kind in ("runs", "checks"):
+        for kind in ("runs", "checks", "rescued"):
             await house.git.delete_refs(f"refs/assay/{kind}/{run}/")
         await house.ledger.forget(run)
 

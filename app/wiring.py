@@ -21,6 +21,7 @@ from assay.app.people import LocalPeople
 from assay.policies.settings import RoleSettings, Settings
 from assay.records import runs as run_records
 from assay.records.entries import Entry
+from assay.records.sandboxes import Reaped
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.blobs import FileBlobs
@@ -62,6 +63,12 @@ class House:
     models: Models
     roles: Mapping[str, RoleMaker]
     redact: Redact
+
+    async def reap(self) -> Reaped:
+        """Remove the sandboxes of dead processes; what such a process had not saved becomes a commit first."""
+        from assay.app.rescuing import RunWork, reap
+
+        return await reap(self.sandboxes, RunWork(self.git, self.ledger, self.clock))
 
     async def services(self, manifest: Manifest, started: Entry) -> Services:
         """Return what the graph of one run works with."""

@@ -60,7 +60,7 @@ def check_change(
     async def work(streams: Streams) -> VerdictStatus:
         progress = Progress(streams, as_json=as_json)
         async with Assay.open(root=state, listener=progress) as assay, progress.shown():
-            await assay.house.sandboxes.reap()
+            await assay.house.reap()
             settings, _ = await settings_for(assay.house.git, repo, base, config)
             if head == "HEAD":
                 warn_of_dirt((await assay.house.git.inspect(repo)).dirty, streams)

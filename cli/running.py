@@ -102,7 +102,7 @@ def _session(begin: Begin, *, decisions: Path | None, headless: bool, as_json: b
         progress = Progress(streams, as_json=as_json)
         async with Assay.open(root=state, listener=progress) as assay:
             decider = _decider(assay, streams, progress, decisions, headless)
-            await assay.house.sandboxes.reap()
+            await assay.house.reap()
             async with progress.shown():
                 session.run = run = await begin(assay, streams)
                 try:

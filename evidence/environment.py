@@ -40,7 +40,9 @@ def test_that_fails():
 def seal(settings: Settings) -> SandboxProfile:
     """Return the profile in which proofs are executed: the one that the policy names, with our variables."""
     profile = settings.sandbox(settings.proof.sandbox)
-    return profile.model_copy(update={"workspace": "read-write", "environment": {**_VARIABLES, **profile.environment}})
+    return profile.model_copy(
+        update={"workspace": "read-write", "warm": 0, "environment": {**_VARIABLES, **profile.environment}}
+    )
 
 
 def canary_tree() -> tuple[Tree, Mapping[str, bytes]]:

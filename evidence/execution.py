@@ -98,6 +98,22 @@ class Bench:
         self._profile = profile.model_copy(update={"image": image.id})
         self._progress = progress
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._promised = 0
+        """Sandboxes that the provider was told of, and that were not opened yet."""
+
+    def promise(self, count: int) -> None:
+        """Let the provider know that at least so many sandboxes will be opened from now on."""
+        more = count - self._promised
+        if more > 0:
+            self._promised = count
+            self._sandboxes.prepare(self._profile, more)
+
+    def release(self) -> None:
+        """Let the provider know that what was promised and not opened will not be."""
+        if self._promised:
+            self._sandboxes.prepare(self._profile, -self._promised)
+            self._promised = 0
 
     def identify(self, order: Order) -> str:
         """Return the id of an order's evidence: what is executed again is the same evidence."""
@@ -125,18 +141,29 @@ class Bench:
         name = self.identify(order)
         if (known := await self.recall(name)) is not None:
             return known
-        async with self._places:
-            if self._progress is not None:
-                self._progress(f"{order.purpose}, source of {order.cell.source}, tests of {order.cell.tests}")
-            try:
-                return await self._record(await self._try(order, name))
-            except SandboxLost as error:
-                _log.warning("sandbox_lost", run=self._run, evidence=name, error=error.message)
-                await self._lost(order, name, error)
-            try:
-                return await self._record(await self._try(order, name))
-            except SandboxLost as error:
-                return await self._lost(order, name, error)
+        self._waiting += 1
+        self.promise(self._waiting)
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._execute(order, name)
+        finally:
+            self._places.release()
+
+    async def _execute(self, order: Order, name: str) -> Evidence:
+        if self._progress is not None:
+            self._progress(f"{order.purpose}, source of {order.cell.source}, tests of {order.cell.tests}")
+        try:
+            return await self._record(await self._try(order, name))
+        except SandboxLost as error:
+            _log.warning("sandbox_lost", run=self._run, evidence=name, error=error.message)
+            await self._lost(order, name, error)
+        try:
+            return await self._record(await self._try(order, name))
+        except SandboxLost as error:
+            return await self._lost(order, name, error)
 
     async def recall(self, name: str) -> Evidence | None:
         """Return evidence that this run has recorded already."""
@@ -169,6 +196,7 @@ class Bench:
     async def _try(self, order: Order, name: str) -> Evidence:
         tree = await self._git.tree(order.tree)
         owner = SandboxOwner(run=self._run, role="check", step=name)
+        self._promised = max(0, self._promised - 1)
         async with await self._sandboxes.open(self._profile, owner) as sandbox:
             await sandbox.put_tree(tree, self._git.contents)
             if order.check is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -113,15 +114,15 @@ class Assayer:
         facts = await asyncio.to_thread(self._survey, case, claimed, adopted, layout)  # S2, S3
         if not is_admitted(facts):
             return judge(facts, ())
-        bench = await self._seal(case.run)  # S4
-        course = Course(facts, layout, bench, self._git, self._cache)  # S5: each of its trees is composed
-        await course.run_base()  # S7 base/base, and S10 without the work
-        await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
-        await course.run_confirmations()
-        if not course.is_refuted:
-            await course.run_brought()  # S7 base/head
-            await course.run_controls()  # S8
-        return judge(course.facts, course.evidence.values())
+        async with self._sealed(case.run) as bench:  # S4
+            course = Course(facts, layout, bench, self._git, self._cache)  # S5: each of its trees is composed
+            await course.run_base()  # S7 base/base, and S10 without the work
+            await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
+            await course.run_confirmations()
+            if not course.is_refuted:
+                await course.run_brought()  # S7 base/head
+                await course.run_controls()  # S8
+            return judge(course.facts, course.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
         """Return what the trees and the settings say, before anything is executed."""
@@ -146,31 +147,37 @@ class Assayer:
         """Run the trusted tests at the base and say whether each one fails for a reason that counts."""
         draft = ClaimDraft(kind=ClaimKind.TESTS, statement="the tests fail where the work is not done")
         claim = Claim(id=f"{unit}.blank.{attempt}"[:64], author="tester", base=base, head=base, draft=draft)
-        course, layout = await self._course(Case(run=run, claim=claim, trusted=trusted))
+        case = Case(run=run, claim=claim, trusted=trusted)
+        facts, layout = await self._look(case)
         over = dict(layout.base)
         for tree in filter(None, (trusted.visible, trusted.held_out)):
             over |= await self._git.tree(tree)
         allowed = examine_tree(layout.base, over, self._git.contents, self._settings.project)
         if allowed.outcome != "passed":
             return BlankResult(status="failed", reasons=allowed.reasons)
-        await course.run_blank()
+        async with self._sealed(run) as bench:
+            course = Course(facts, layout, bench, self._git, self._cache)
+            await course.run_blank()
         return judge_blank(course.book, layout.module_names())
 
     async def examine(self, case: Case, doubt: Doubt, *, key: str) -> DoubtResult:
         """Execute a doubt's check at the head (and at the base) in fresh sandboxes."""
-        course, _ = await self._course(case)
-        await course.run_doubt(doubt.check, key)
+        facts, layout = await self._look(case)
+        async with self._sealed(case.run) as bench:
+            course = Course(facts, layout, bench, self._git, self._cache)
+            await course.run_doubt(doubt.check, key)
         return judge_doubt(course.book, doubt.check.id)
 
-    async def _course(self, case: Case) -> tuple[Course, Layout]:
+    async def _look(self, case: Case) -> tuple[Facts, Layout]:
         claimed, adopted = examine_claim(case), await adopt(self._git, case.claim)
         layout = await lay_out(self._git, self._settings, case, adopted)
-        facts = await asyncio.to_thread(self._survey, case, claimed, adopted, layout)
-        return Course(facts, layout, await self._seal(case.run), self._git, self._cache), layout
+        return await asyncio.to_thread(self._survey, case, claimed, adopted, layout), layout
 
-    async def _seal(self, run: str) -> Bench:
+    @asynccontextmanager
+    async def _sealed(self, run: str) -> AsyncIterator[Bench]:
+        """Give a bench; at the end nothing is left of what was prepared for it."""
         profile = seal(self._settings)
-        return Bench(
+        bench = Bench(
             run,
             git=self._git,
             ledger=self._ledger,
@@ -182,6 +189,10 @@ class Assayer:
             profile=profile,
             progress=self._progress,
         )
+        try:
+            yield bench
+        finally:
+            bench.release()
 
     async def _keep_witness(self, case: Case, verdict: Verdict) -> None:
         """Let a ref lead to the tree that a witness executes, so that it stays in the store."""

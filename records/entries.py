@@ -22,6 +22,7 @@ class EntryKind(StrEnum):
     MODEL_CALLED = "model.called"
     TOOL_CALLED = "tool.called"
     TREE_SAVED = "tree.saved"
+    WORK_RESCUED = "work.rescued"
     ROLE_ENDED = "role.ended"
     STEP_VOIDED = "step.voided"
     COMMIT_MADE = "commit.made"

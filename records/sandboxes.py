@@ -30,6 +30,15 @@ class Limits(Record):
     """Time limit of a command that names none."""
 
 
+class Mount(Record):
+    """A volume of the engine that a sandbox can read, never write."""
+
+    volume: str
+    """Name of the volume. Whoever runs the engine allows it by its label: `dev.assay.mountable=yes`."""
+    target: str
+    """Where it appears, below `/opt`, `/srv` or `/mnt`."""
+
+
 class SandboxProfile(Record):
     """`[sandboxes.NAME]` in `assay.toml`: what a sandbox is made of. The defaults undo nothing."""
 
@@ -41,7 +50,16 @@ class SandboxProfile(Record):
     """Whether there is a second writable tree, `/held_out`, of the size of `/tmp`. Set for a task that needs it."""
     environment: dict[str, str] = {}
     """Variables of every command in it."""
+    dependencies: str | None = None
+    """Lock file in the repository whose distributions are installed upon the image, as it stands at the base commit:
+    `uv.lock`, `poetry.lock`, `pylock.toml`, or requirements with exact versions. Wheels only."""
+    mounts: tuple[Mount, ...] = ()
+    """Volumes with large things to read: data sets, models, mirrors of packages. Evidence does not tell what is in
+    them."""
     limits: Limits = Limits()
+    warm: Annotated[int, Field(ge=0, le=16)] = 0
+    """Sandboxes that a process which uses this profile keeps ready, so that opening one costs milliseconds. It pays
+    for a server that works all day; what a proof needs is prepared without it."""
     runtime: str | None = None
     """OCI runtime, for instance `runsc`; empty means the engine's default."""
 
@@ -55,6 +73,28 @@ class SandboxOwner(Record):
     """Role or purpose: `coder`, `check`, `shell`."""
     step: str = ""
     """Where in the run, for a person who looks at `docker ps`."""
+    commit: str | None = None
+    """Commit that the work in it starts from, where it will hold work that is nowhere else. Such a sandbox outlives
+    an owner that is killed, for a while, so that its files can be kept."""
+
+
+class Left(Record):
+    """A sandbox of a dead process that was not removed."""
+
+    id: str
+    run: str
+    reason: str
+
+
+class Reaped(Record):
+    """What looking for the sandboxes of dead processes came to."""
+
+    removed: tuple[str, ...] = ()
+    """Ids of those that are gone."""
+    rescued: tuple[str, ...] = ()
+    """Ids of those among them whose work was looked through first, and kept where it was nowhere else."""
+    left: tuple[Left, ...] = ()
+    """Those that hold work which could not be kept: they stay until the next time, or until their own end."""
 
 
 class Image(Record):
@@ -66,7 +106,9 @@ class Image(Record):
     digest: str | None = None
     """Registry digest of the base image, where it came from a registry."""
     packages: tuple[str, ...] = ()
-    """`name version` of what is installed, as recorded when it was built."""
+    """`name version` of what is installed, as recorded when it was built; a project's dependencies as `pypi/name`."""
+    lock: str | None = None
+    """`sha256:…` of the lock file whose dependencies it has, where it has a project's."""
 
 
 class Exited(Record):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -93,11 +93,20 @@ class Engine:
 
     async def attach(self, container: str) -> socket.socket:
         """Return the stream of a container's stdin, stdout and stderr, as a socket of the caller's."""
-        return await undone_if_cancelled(self._attach(container), _close_socket)
-
-    async def _attach(self, container: str) -> socket.socket:
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        attached = await self.call("attach_socket", container, params=parameters)
+        return await self.stream("attach_socket", container, params=parameters)
+
+    async def execute(self, container: str, command: Sequence[str]) -> socket.socket:
+        """Start a process in a container that runs, as its first process's user, and return its stream."""
+        made = await self.call("exec_create", container, list(command), stdin=True, user="0:0")
+        return await self.stream("exec_start", made["Id"], socket=True)
+
+    async def stream(self, method: str, *values: Any, **named: Any) -> socket.socket:
+        """Make a call that answers with a stream, and return that as a socket of the caller's."""
+        return await undone_if_cancelled(self._stream(method, *values, **named), _close_socket)
+
+    async def _stream(self, method: str, *values: Any, **named: Any) -> socket.socket:
+        attached = await self.call(method, *values, **named)
         inner: socket.socket = getattr(attached, "_sock", attached)
         if type(inner) is not socket.socket:
             return inner

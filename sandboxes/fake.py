@@ -22,6 +22,7 @@ from assay.records.sandboxes import (
     Image,
     Output,
     Process,
+    Reaped,
     SandboxOwner,
     SandboxProfile,
     TimedOut,
@@ -29,7 +30,7 @@ from assay.records.sandboxes import (
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
 from assay.sandboxes.fake_commands import run_built_in
 from assay.sandboxes.profiles import HOME, base_environment, check_profile
-from assay.sandboxes.protocol import HELD_OUT, WORKSPACE
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, WorkKeeper
 from assay.sandboxes.trees import Change, TreeView, check_links, is_link
 
 _SUCCESS: Final = Exited(code=0)
@@ -119,9 +120,12 @@ class FakeSandboxProvider:
         self.open_sandboxes[name] = sandbox
         return sandbox
 
-    async def reap(self) -> tuple[str, ...]:
-        """Return nothing: what is in memory dies with its owner."""
-        return ()
+    def prepare(self, profile: SandboxProfile, count: int) -> None:
+        """Do nothing: a fake costs nothing to open."""
+
+    async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:
+        """Find nothing: what is in memory dies with its owner."""
+        return Reaped()
 
     async def close(self) -> None:
         """Close every sandbox that is still open."""
@@ -300,6 +304,10 @@ class FakeSandbox:
         """Return nothing: no process runs."""
         self._check()
         return ()
+
+    async def hold(self) -> None:
+        """Do nothing: what is in memory dies with its owner."""
+        self._check()
 
     async def close(self) -> None:
         """Forget everything in it."""

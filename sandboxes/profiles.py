@@ -88,11 +88,14 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
     }
 
 
-def supervisor_arguments(profile: SandboxProfile, *, lifetime: float) -> list[str]:
-    """Return the supervisor's arguments: commands' user, owner of put trees, seconds to live, writable places."""
+def supervisor_arguments(profile: SandboxProfile, *, lifetime: float, patience: float) -> list[str]:
+    """Return the supervisor's arguments: commands' user, owner of put trees, seconds to live, seconds of the
+    host's silence that it endures, writable places.
+    """
     keeper = KEEPER if profile.workspace == "read-only" else USER
     held_out = [HELD_OUT] if profile.held_out else []
-    return [str(USER), str(keeper), str(int(lifetime)), WORKSPACE, SCRATCH, SHARED_MEMORY, *held_out]
+    numbers = (USER, keeper, int(lifetime), int(patience))
+    return [*map(str, numbers), WORKSPACE, SCRATCH, SHARED_MEMORY, *held_out]
 
 
 def _shared_memory_mb(profile: SandboxProfile) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from assay.records.sandboxes import CommandResult, Image, Process, SandboxOwner, SandboxProfile
+from assay.records.sandboxes import CommandResult, Image, Process, Reaped, SandboxOwner, SandboxProfile
 from assay.records.trees import Contents, TakenTree, Tree
 
 WORKSPACE: Final = "/workspace"
@@ -89,6 +89,13 @@ class Sandbox(Protocol):
         """Return the processes alive in the sandbox, the supervisor left out."""
         ...
 
+    async def hold(self) -> None:
+        """Say that from now on it holds work that is nowhere else, of an owner that named the commit it starts from.
+
+        If the owner process is killed, `SandboxProvider.reap` lets somebody keep that work before it is removed.
+        """
+        ...
+
     async def close(self) -> None:
         """Kill everything in it and remove it. Closing twice is fine."""
         ...
@@ -98,6 +105,18 @@ class Sandbox(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class WorkKeeper(Protocol):
+    """Who keeps the work that killed processes left in sandboxes."""
+
+    async def knows(self, owner: SandboxOwner) -> bool:
+        """Whether the run is one of theirs; what others work on is left to them."""
+        ...
+
+    async def keep(self, owner: SandboxOwner, sandbox: Sandbox) -> None:
+        """Keep what a sandbox holds and nothing else does. It is removed when this returns; it stays when it raises."""
+        ...
 
 
 class SandboxProvider(Protocol):
@@ -111,8 +130,18 @@ class SandboxProvider(Protocol):
         """Return a fresh sandbox that nobody has used. The caller closes it (`async with`)."""
         ...
 
-    async def reap(self) -> tuple[str, ...]:
-        """Remove the sandboxes whose owner process is dead, and return their ids."""
+    def prepare(self, profile: SandboxProfile, count: int) -> None:
+        """Learn that so many more sandboxes of a profile will soon be opened; negative, that so many will not.
+
+        It promises nothing, and raises nothing: `open` says what is wrong.
+        """
+        ...
+
+    async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:
+        """Remove the sandboxes whose owner process is dead; first `keeper` keeps the work that some of them hold.
+
+        Without a keeper those stay until their own end.
+        """
         ...
 
     async def close(self) -> None:

@@ -42,6 +42,7 @@ class SupervisedSandbox:
         channel: Channel,
         environment: Mapping[str, str],
         remove: Callable[[], Awaitable[None]],
+        hold: Callable[[], Awaitable[None]],
     ) -> None:
         self._name = name
         self._image = image
@@ -49,6 +50,7 @@ class SupervisedSandbox:
         self._channel = channel
         self._environment = environment
         self._remove = remove
+        self._hold = hold
         self._closing: asyncio.Task[None] | None = None
         self._transfer = TreeTransfer(self._ask, profile)
 
@@ -165,6 +167,10 @@ class SupervisedSandbox:
                 await asyncio.sleep(_RETRY_SECONDS)
             except HelperDied as error:
                 raise DiskFull("The sandbox's memory, which holds its files, too, is used up.") from error
+
+    async def hold(self) -> None:
+        """Say that from now on it holds work that is nowhere else; see `Sandbox.hold`."""
+        await self._hold()
 
     async def close(self) -> None:
         """Kill everything in it and remove it; a close that is cancelled goes on in the background."""

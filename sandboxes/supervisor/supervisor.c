@@ -1,12 +1,15 @@
 /* The first process of a sandbox: it starts commands, moves files, reaps, and passes frames.
  *
- *     supervisor USER KEEPER SECONDS [PLACE...]
+ *     supervisor USER KEEPER SECONDS PATIENCE [PLACE...]
  *
  * Frames (wire.h) come in on stdin and go out on stdout, which no command can reach: this process is not
  * dumpable, its descriptors are closed on exec, and commands run as another user without capabilities.
  * Every request is served by a helper, a fork of this process; here are only the table of helpers and the
- * passing of frames, so that no request holds up another. It ends when the host closes stdin or after SECONDS,
- * and with it, as process 1, everything in the container.
+ * passing of frames, so that no request holds up another. It ends when the host closes stdin, has said nothing
+ * for PATIENCE seconds, or after SECONDS, and with it, as process 1, everything in the container.
+ *
+ * Where it is not process 1, its sandbox has lost its host, and it was started beside the first one to carry
+ * the files out: it kills what still runs, and serves another host in the same way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,11 +47,19 @@ static struct helper helpers[HELPERS];
 static struct house house;
 static int signals;
 static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
+static time_t heard, patience; /* when the host last spoke, on the clock that stands still then; for how long it need not */
 
 _Noreturn void leave(const char *why)
 {
     dprintf(2, "assay: supervisor ends: %s\n", why);
     _exit(1);
+}
+
+static time_t seconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec;
 }
 
 static void send_frame(uint32_t id, uint32_t type, const void *payload, uint32_t length)
@@ -257,6 +268,7 @@ static void read_host(void)
     if (length <= 0)
         _exit(0); /* the host is gone or has closed the sandbox */
     incoming.used += (size_t)length;
+    heard = seconds(CLOCK_MONOTONIC);
 }
 
 static void take_frames(void)
@@ -332,11 +344,13 @@ static void finish(struct helper *helper)
 /* Milliseconds until the sandbox has lived as long as it may, some hours at most. */
 static int time_left(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    if (now.tv_sec >= end_of_life)
+    time_t life = end_of_life - seconds(CLOCK_BOOTTIME), silence = heard + patience - seconds(CLOCK_MONOTONIC);
+    if (life <= 0)
         leave("its time is over");
-    return end_of_life - now.tv_sec > 10000 ? 10000000 : (int)(end_of_life - now.tv_sec) * 1000;
+    if (silence <= 0)
+        leave("its host has said nothing for too long");
+    time_t left = life < silence ? life : silence;
+    return left > 10000 ? 10000000 : (int)left * 1000;
 }
 
 static void serve(void)
@@ -375,14 +389,14 @@ static void serve(void)
 int main(int count, char **arguments)
 {
     unsigned char version[4];
-    struct timespec now;
-    if (count < 4)
-        leave("usage: supervisor USER KEEPER SECONDS [PLACE...]");
+    if (count < 5)
+        leave("usage: supervisor USER KEEPER SECONDS PATIENCE [PLACE...]");
     house.user = (uid_t)strtoul(arguments[1], NULL, 10);
     house.keeper = (uid_t)strtoul(arguments[2], NULL, 10);
-    house.places = (const char *const *)arguments + 4;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    end_of_life = now.tv_sec + strtol(arguments[3], NULL, 10);
+    end_of_life = seconds(CLOCK_BOOTTIME) + strtol(arguments[3], NULL, 10);
+    patience = strtol(arguments[4], NULL, 10);
+    heard = seconds(CLOCK_MONOTONIC);
+    house.places = (const char *const *)arguments + 5;
     if (!house.user || !house.keeper || getuid() != 0)
         leave("commands must not be root, and the supervisor must");
     for (int descriptor = 3; descriptor < 1024; descriptor++)
@@ -393,6 +407,8 @@ int main(int count, char **arguments)
     give_up_privileges();
     house.oom_counter = open_oom_counter();
     make_home(house.user);
+    if (getpid() != 1 && kill_below(1, NULL, ORPHAN_SECONDS) < 0)
+        leave("what runs cannot be killed");
     watch_signals();
     put_u32(version, WIRE_VERSION);
     send_frame(0, F_HELLO, version, sizeof version);

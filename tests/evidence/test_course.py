@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from assay.errors import SandboxLost
-from assay.records.sandboxes import Image, SandboxOwner, SandboxProfile
+from assay.records.sandboxes import Image, Reaped, SandboxOwner, SandboxProfile
 from assay.records.verdicts import VerdictStatus
-from assay.sandboxes.protocol import Sandbox, SandboxProvider
+from assay.sandboxes.protocol import Sandbox, SandboxProvider, WorkKeeper
 
 from .conftest import BASE, FIXED, NEW_TEST, World, case
 
@@ -39,8 +39,11 @@ class Counting:
             raise SandboxLost
         return await self._inner.open(profile, owner)
 
-    async def reap(self) -> tuple[str, ...]:
-        return await self._inner.reap()
+    def prepare(self, profile: SandboxProfile, count: int) -> None:
+        self._inner.prepare(profile, count)
+
+    async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:
+        return await self._inner.reap(keeper)
 
     async def close(self) -> None:
         await self._inner.close()

@@ -68,7 +68,7 @@ def test_environment_of_commands() -> None:
 def test_a_read_only_workspace_has_another_owner() -> None:
     """Commands run as one user; the files of a read-only workspace are another's."""
     writable, fixed = SandboxProfile(), SandboxProfile(workspace="read-only")
-    assert supervisor_arguments(writable, lifetime=9)[:3] == ["10001", "10001", "9"]
-    assert supervisor_arguments(fixed, lifetime=9)[:3] == ["10001", "10002", "9"]
+    assert supervisor_arguments(writable, lifetime=9, patience=5)[:4] == ["10001", "10001", "9", "5"]
+    assert supervisor_arguments(fixed, lifetime=9, patience=5)[:4] == ["10001", "10002", "9", "5"]
     assert "uid=10002" in host_options(fixed)["tmpfs"]["/workspace"]
     assert "uid=10001" in host_options(writable)["tmpfs"]["/workspace"]

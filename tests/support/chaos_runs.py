@@ -101,7 +101,7 @@ async def perform(job: Job) -> None:
     points = _Points(job)
     async with _open(job, points) as house:
         assay = Assay(house)
-        await house.sandboxes.reap()
+        await house.reap()
         if job.start:
             run = await _start(assay, job)
         else:

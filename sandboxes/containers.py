@@ -1,0 +1,149 @@
+"""Containers on an engine, from their making to their end, before anything is known of what they are used for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from docker.types import HostConfig
+
+from assay.errors import EngineUnavailable, ImageMissing
+from assay.records.sandboxes import SandboxOwner, SandboxProfile
+from assay.sandboxes.channel import Channel
+from assay.sandboxes.engine import Engine, undone_if_cancelled
+from assay.sandboxes.frames import Frame, encode_frame
+from assay.sandboxes.images.recipes import repository
+from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
+from assay.sandboxes.owners import OwnerProcess, make_labels, make_name
+from assay.sandboxes.profiles import host_options, supervisor_arguments
+from assay.sandboxes.protocol import WORKSPACE
+from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
+
+START_SECONDS: Final = 30.0
+_GONE: Final = (404, 409)
+"""Removing what is gone, or what is being removed already, is as good as done."""
+_PULSES: Final = 4
+"""Times within a supervisor's patience that its host says something."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Started:
+    """A container that has said hello, and that nobody has used."""
+
+    id: str
+    name: str
+    image: dict[str, Any]
+    """As inspected, without the supervisor."""
+    stream: Stream
+    channel: Channel
+    at: float
+    """Seconds on the monotonic clock."""
+
+
+class Containers:
+    """Makes, starts and removes containers, and lets those that live hear from this process now and then.
+
+    Args:
+        engine: where they are made.
+        lifetime: seconds after which one ends by itself.
+        patience: seconds of this process's silence after which one ends by itself.
+    """
+
+    def __init__(self, engine: Engine, *, lifetime: float, patience: float) -> None:
+        self._engine = engine
+        self._layers = SupervisorLayers(engine)
+        self._lifetime = lifetime
+        self._patience = patience
+        self._process = OwnerProcess.current()
+        self._living: dict[str, Started] = {}
+        self._pulse: asyncio.Task[None] | None = None
+
+    async def inspect(self, name: str) -> dict[str, Any]:
+        """Return what the engine says of an image; raises ImageMissing, naming how to have it."""
+        reference = name if any(mark in name for mark in ":/@") else f"{repository(name)}:latest"
+        try:
+            found: dict[str, Any] = await self._engine.call("inspect_image", reference)
+        except ImageMissing as error:
+            step = f"assay sandbox build {name}" if reference != name else f"make {name!r} known to the engine"
+            raise ImageMissing(f"The engine does not have the image {reference!r}.", next_step=step) from error
+        return found
+
+    async def start(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> Started:
+        """Return a new container on an inspected image."""
+        name = make_name(owner)
+        container = await undone_if_cancelled(self._create(image, profile, owner, name), self.remove)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.remove, container)
+            demultiplexer = Demultiplexer()
+            stream = await open_stream(await self._engine.attach(container), demultiplexer)
+            undo.callback(stream.close)
+            channel = Channel(stream.write)
+            demultiplexer.deliver_to(channel)
+            await self._engine.call("start", container)
+            await channel.greet(START_SECONDS)
+            undo.pop_all()
+        started = Started(container, name, image, stream, channel, time.monotonic())
+        self._living[container] = started
+        if self._pulse is None:
+            self._pulse = asyncio.get_running_loop().create_task(self._beat(), name="assay-pulse")
+        return started
+
+    async def rename(self, started: Started, name: str) -> None:
+        """Give a container another name; raises EngineUnavailable, SandboxLost."""
+        await self._engine.call("rename", started.id, name)
+
+    async def end(self, started: Started) -> None:
+        """End and remove a container that lives."""
+        self._living.pop(started.id, None)
+        started.stream.close()
+        await self.remove(started.id)
+
+    async def remove(self, container: str) -> None:
+        """Remove a container."""
+        try:
+            await self._engine.call("remove_container", container, force=True, v=True, ignore=_GONE)
+        except EngineUnavailable:
+            return  # the container ends by itself, and the engine or the next reap removes it
+
+    async def close(self) -> None:
+        """Stop what is done in the background."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.wait((self._pulse,))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._patience / _PULSES)
+            for started in self._living.values():
+                if not started.channel.lost:
+                    started.stream.write(encode_frame(0, Frame.PING))
+
+    async def _create(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
+        try:
+            return await self._create_on(await self._layers.image_on(image), profile, owner, name)
+        except ImageMissing:  # somebody pruned it since
+            self._layers.forget(image)
+            return await self._create_on(await self._layers.image_on(image), profile, owner, name)
+
+    async def _create_on(self, layered: str, profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
+        created = await self._engine.call(
+            "create_container",
+            layered,
+            command=supervisor_arguments(profile, lifetime=self._lifetime, patience=self._patience),
+            entrypoint=[SUPERVISOR],
+            user="0:0",
+            hostname="sandbox",
+            working_dir=WORKSPACE,
+            environment={},
+            labels=make_labels(owner, self._process, lifetime=self._lifetime, profile=profile),
+            stdin_open=True,
+            # Attached to its owner, it ends when the owner does; detached, it waits for somebody to fetch its work.
+            detach=owner.commit is not None,
+            healthcheck={"test": ["NONE"]},
+            name=name,
+            host_config=HostConfig(version="1.41", **host_options(profile)),
+        )
+        return str(created["Id"])
