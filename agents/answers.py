@@ -8,7 +8,7 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage
 from pydantic import JsonValue
 
-from assay.agents.turns import ANSWER_BYTES, KEPT_TEXT, Answer, Usage
+from assay.agents.turns import ANSWER_BYTES, KEPT_TEXT, Answer, Call, Usage
 
 _PLAIN_BLOCKS: Final = {"text", "tool_use", "tool_call", "refusal"}
 """Content blocks that a client rebuilds from text and calls; any other kind is kept as it came."""
@@ -31,8 +31,10 @@ def read_answer(message: AIMessage, *, number: int, seconds: float) -> Answer:
     calls = _calls(message, number)
     blocks = _blocks(message)
     plain, size = _as_json({"text": message.text, "calls": calls, "blocks": blocks, "extras": extras})
-    answer = Answer(
-        text=plain["text"],
+    cut = size > ANSWER_BYTES
+    return Answer(
+        text=plain["text"][:KEPT_TEXT] if cut else plain["text"],
+        cut=size if cut else None,
         refusal=_refusal(message),
         usage=Usage(
             input=usage["input_tokens"],
@@ -42,11 +44,9 @@ def read_answer(message: AIMessage, *, number: int, seconds: float) -> Answer:
         model=str(metadata.get("model_name") or metadata.get("model") or ""),
         stop=str(metadata.get("stop_reason") or metadata.get("finish_reason") or metadata.get("done_reason") or ""),
         seconds=seconds,
-    )
-    if size > ANSWER_BYTES:
-        return answer.model_copy(update={"text": answer.text[:KEPT_TEXT], "cut": size})
-    return Answer.model_validate(
-        answer.model_dump() | {"calls": plain["calls"], "blocks": plain["blocks"], "extras": plain["extras"]}
+        calls=() if cut else tuple(Call.model_validate(call) for call in plain["calls"]),
+        blocks=None if cut else plain["blocks"],
+        extras={} if cut else plain["extras"],
     )
 
 

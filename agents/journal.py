@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
@@ -26,7 +27,7 @@ from assay.agents.protocol import Advance, RoleTask
 from assay.agents.turns import TURNS, Answer, Result, Turn
 from assay.errors import StoreCorrupt
 from assay.records.entries import Entry, EntryKind
-from assay.store.protocol import Ledger
+from assay.store.protocol import Ledger, NewEntry
 from assay.store.redaction import Redact
 from assay.store.transcripts import Transcript
 
@@ -39,6 +40,8 @@ TOGETHER_SECONDS: Final = 0.002
 
 Fact = tuple[EntryKind, str, dict[str, JsonValue]]
 """Kind, key and body of an entry."""
+_Unwritten = tuple[dict[str, JsonValue], list[Fact]]
+"""A line of the transcript, and what the ledger is to say of it."""
 
 
 class Journal:
@@ -55,11 +58,12 @@ class Journal:
         """Take over an open transcript; use `Journal.open`."""
         self.conversation = Conversation()
         self._task = task
+        self._unit = task.unit.id if task.unit else None
         self._ledger = ledger
         self._transcript = transcript
         self._redact = redact
         self._count = count
-        self._unwritten: list[tuple[dict[str, JsonValue], list[Fact]]] = []
+        self._unwritten: list[_Unwritten] = []
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -147,28 +151,34 @@ class Journal:
     async def end(self, advance: Advance) -> None:
         """Record how the task ended."""
         await self.settle()
-        await self._record((EntryKind.ROLE_ENDED, self._end_key, {"advance": advance.model_dump(mode="json")}))
+        body: dict[str, JsonValue] = {"advance": advance.model_dump(mode="json")}
+        kind, role = EntryKind.ROLE_ENDED, self._task.role
+        await self._ledger.append(self._task.run, kind, self._end_key, body, unit=self._unit, role=role)
 
     async def _write(self) -> None:
         """Write what is unwritten, and what is added meanwhile: the slower the disk, the more at once."""
         while turns := list(self._unwritten):
-            first = self._transcript.length + 1
             try:
-                digests = await self._transcript.append_all([line for line, _ in turns])
-                placed = [
-                    self._placed(fact, number, digest)
-                    for number, (digest, (_, facts)) in enumerate(zip(digests, turns, strict=True), first)
-                    for fact in facts
-                ]
-                await asyncio.gather(*(self._record(fact) for fact in placed))
+                await self._ledger.append_all(self._task.run, partial(self._written, turns), recoverable=True)
             except BaseException:
                 self._unwritten.clear()  # the next journal reads what there is; writing it again here would double it
                 raise
             del self._unwritten[: len(turns)]
 
-    def _placed(self, fact: Fact, line: int, digest: str) -> Fact:
+    def _written(self, turns: Sequence[_Unwritten]) -> list[NewEntry]:
+        """Write turns into the transcript, and return what the ledger is to say of them."""
+        first = self._transcript.length + 1
+        digests = self._transcript.append([line for line, _ in turns])
+        return [
+            self._entry(fact, number, digest)
+            for number, (digest, (_, facts)) in enumerate(zip(digests, turns, strict=True), first)
+            for fact in facts
+        ]
+
+    def _entry(self, fact: Fact, line: int, digest: str) -> NewEntry:
         kind, key, body = fact
-        return kind, key, {**body, "transcript": self._task.name, "line": line, "digest": digest}
+        placed: dict[str, JsonValue] = {**body, "transcript": self._task.name, "line": line, "digest": digest}
+        return NewEntry(kind, key, placed, self._unit, self._task.role)
 
     @property
     def _end_key(self) -> str:
@@ -178,6 +188,7 @@ class Journal:
         lines = await self._transcript.lines()
         recorded = await self._recorded()
         digests = await asyncio.to_thread(_running_digests, path, len(lines))
+        missing: list[NewEntry] = []
         for number, (line, digest) in enumerate(zip(lines, digests, strict=True), 1):
             try:
                 turn = TURNS.validate_python(line)
@@ -188,7 +199,7 @@ class Journal:
                 self._count(fact)
                 entry = recorded.pop(fact[1], None)
                 if entry is None:
-                    await self._record(self._placed(fact, number, digest))
+                    missing.append(self._entry(fact, number, digest))
                 elif entry.body.get("digest") != digest:
                     raise StoreCorrupt(f"{path}, line {number}: the ledger recorded another text ({fact[1]})")
         if recorded:
@@ -196,16 +207,13 @@ class Journal:
                 f"{path}: the ledger holds {min(recorded)}, and the transcript ends before it",
                 next_step="restore the transcript from a backup, or begin the run again",
             )
+        if missing:
+            await self._ledger.append_all(self._task.run, lambda: missing)
 
     async def _recorded(self) -> dict[str, Entry]:
         middle = f":{self._task.name}:"
         entries = await self._ledger.entries(self._task.run, kinds=_LEDGERED)
         return {entry.key: entry for entry in entries if middle in entry.key}
-
-    async def _record(self, fact: Fact) -> None:
-        kind, key, body = fact
-        unit = self._task.unit.id if self._task.unit else None
-        await self._ledger.append(self._task.run, kind, key, body, unit=unit, role=self._task.role)
 
     def _facts(self, turn: Turn) -> Iterator[Fact]:
         """Yield what of a turn belongs into the ledger; called right after the turn was applied."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal, get_args
 
 from pydantic import JsonValue
 
@@ -26,6 +26,8 @@ _RUN_QUESTIONS: Final = "budget:run:"
 """How the ids of questions begin that extend the budget of the whole run."""
 
 
+_Step = Literal["answer", "command", "call"]
+"""What comes next: an answer of the model, a command in the sandbox, another tool call."""
 _NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 READ_SECONDS: Final = 0.05
 """The ledger is asked no more often for notes and for what others of the run have used up."""
@@ -39,10 +41,13 @@ class Meter:
         self._task = task
         self._ledger = ledger
         self._prices = settings.prices
-        self._own_budget = settings.role(task.role).budget
+        own_budget = settings.role(task.role).budget
         extensions = [d for d in decisions.values() if d.question.startswith(_RUN_QUESTIONS)]
         granted = sum(1 for decision in extensions if decision.type is not DecisionType.REJECT)
-        self._run_budget = extended(settings.budget, granted)
+        run_budget = extended(settings.budget, granted)
+        self._bounds: dict[_Step, tuple[Budget, Budget]] = {
+            step: (_of_step(own_budget, step), _of_step(run_budget, step)) for step in get_args(_Step)
+        }
         self.notes: list[Told] = []
         """What people left for this task."""
         self._own = Spent()
@@ -79,9 +84,12 @@ class Meter:
         Args:
             call: the next step, where it is a tool call and not an answer of the model.
         """
-        for whose, budget, used in (("", self._own_budget, self._own), ("of the run ", self._run_budget, self._run)):
-            if (reason := exceeded(_of_step(budget, call), used)) is not None:
-                return f"the budget {whose}is used up: {reason}"
+        step: _Step = "answer" if call is None else "command" if call.name == "execute" else "call"
+        own, run = self._bounds[step]
+        if (reason := exceeded(own, self._own)) is not None:
+            return f"the budget is used up: {reason}"
+        if (reason := exceeded(run, self._run)) is not None:
+            return f"the budget of the run is used up: {reason}"
         return None
 
     def _is_for_us(self, entry: Entry) -> bool:
@@ -97,7 +105,7 @@ def _unwritten(run: str, kind: EntryKind, key: str, body: dict[str, JsonValue]) 
 
 
 def _sum(one: Spent, other: Spent) -> Spent:
-    return Spent(
+    return Spent.model_construct(  # of sums that were checked there is nothing to check
         model_calls=one.model_calls + other.model_calls,
         tokens=one.tokens + other.tokens,
         money=one.money + other.money,
@@ -107,11 +115,11 @@ def _sum(one: Spent, other: Spent) -> Spent:
     )
 
 
-def _of_step(budget: Budget, call: Call | None) -> Budget:
-    """Return the part of a budget that the next step would use: a call costs no model, and most are no commands."""
-    if call is None:
+def _of_step(budget: Budget, step: _Step) -> Budget:
+    """Return the part of a budget that a step would use: a call costs no model, and most are no commands."""
+    if step == "answer":
         return budget.model_copy(update={"commands": None, "attempts": None})
-    return Budget(commands=budget.commands if call.name == "execute" else None)
+    return Budget(commands=budget.commands if step == "command" else None)
 
 
 def _note(entry: Entry) -> Told:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pydantic import JsonValue
 
 from assay.records.entries import Entry, EntryKind
-from assay.store.protocol import Ledger
+from assay.store.protocol import Ledger, NewEntry
 
 Listener = Callable[[Entry], None]
 
@@ -31,10 +31,22 @@ class ObservedLedger:
     ) -> Entry:
         """Append an entry, and tell of it where it is new."""
         entry = await self._ledger.append(run, kind, key, body, unit=unit, role=role)
+        self._tell(run, entry)
+        return entry
+
+    async def append_all(
+        self, run: str, make: Callable[[], Sequence[NewEntry]], *, recoverable: bool = False
+    ) -> tuple[Entry, ...]:
+        """Append several entries at once, and tell of those that are new."""
+        entries = await self._ledger.append_all(run, make, recoverable=recoverable)
+        for entry in entries:
+            self._tell(run, entry)
+        return entries
+
+    def _tell(self, run: str, entry: Entry) -> None:
         if entry.seq > self._seen.get(run, 0):
             self._seen[run] = entry.seq
             self._listener(entry)
-        return entry
 
     async def find(self, run: str, key: str) -> Entry | None:
         """Return the entry with this key, or None."""

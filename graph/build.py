@@ -78,7 +78,7 @@ def build_unit_graph(services: Services) -> Graph:
     graph.add_conditional_edges("review", routes.after_review, ["review", "assay_doubts", *stop])
     graph.add_conditional_edges("assay_doubts", routes.after_doubts, ["implement", "gates"])
     graph.add_conditional_edges("gates", routes.after_gates, ["implement", *stop])
-    graph.add_conditional_edges("ask", routes.after_ask, ["specify", "implement", "review", "hand_back"])
+    graph.add_conditional_edges("ask", routes.after_ask, ["specify", "implement", "assay", "review", "hand_back"])
     graph.add_edge("hand_back", END)
     return graph.compile(name="unit")
 

@@ -12,9 +12,18 @@ from assay.graph import questions
 from assay.graph.roles import Asks, Stopped, Void, take_turn
 from assay.graph.services import Services
 from assay.graph.state import UnitRun, UnitState
-from assay.graph.units import Update, asked, attempts_used, moved, plan_and_unit, trusted_tests
+from assay.graph.units import (
+    Update,
+    accepted_expectations,
+    asked,
+    attempts_used,
+    moved,
+    plan_and_unit,
+    trusted_tests,
+)
 from assay.policies.paths import capability
 from assay.records.claims import Claim, ClaimDraft
+from assay.records.decisions import CheckpointKind
 from assay.records.entries import EntryKind
 from assay.records.plans import Unit
 from assay.records.runs import UnitStatus
@@ -87,12 +96,16 @@ async def assay(services: Services, state: UnitRun) -> Update:
     _, unit = await plan_and_unit(services, state)
     assert state.unit.claim
     claim = await services.load(state.unit.claim, Claim)
+    accepted = await accepted_expectations(services, state.run, claim)
+    if accepted:  # another claim on the same work, with evidence and a verdict of its own
+        claim = claim.model_copy(update={"id": f"{claim.id}.accepted"})
     verdict = await services.prover.prove(
         Case(
             run=state.run,
             claim=claim,
             requirements=unit.acceptance,
             trusted=await trusted_tests(services, state.unit),
+            accepted_expectations=accepted,
         )
     )
     digest = await services.keep(verdict)
@@ -105,8 +118,9 @@ async def assay(services: Services, state: UnitRun) -> Update:
             reason = f"the coder declined: {claim.draft.declined}"
             return moved(state, verdict=digest, status=UnitStatus.DECLINED, reason=reason)
         case VerdictStatus.INCONCLUSIVE:
-            question = questions.about_inconclusive(state.run, unit.id, claim, verdict)
-            return moved(state, verdict=digest, question=await services.keep(question), then="review")
+            question = questions.about_inconclusive(state.run, unit.id, claim, verdict, accepted=accepted)
+            then = "assay" if question.kind is CheckpointKind.EXPECTATION else "review"
+            return moved(state, verdict=digest, question=await services.keep(question), then=then)
 
 
 async def _disputed(services: Services, state: UnitRun, unit: Unit, draft: ClaimDraft, attempt: int) -> Update:

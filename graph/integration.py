@@ -12,7 +12,7 @@ from assay.graph.checkpoints import ask
 from assay.graph.dependencies import everything_below
 from assay.graph.services import Services
 from assay.graph.state import RunState, UnitState
-from assay.graph.units import trusted_tests
+from assay.graph.units import accepted_expectations, trusted_tests
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
 from assay.records.decisions import CheckpointKind, DecisionType, Question
 from assay.records.entries import EntryKind
@@ -58,14 +58,15 @@ async def assay(services: Services, state: RunState) -> Update:
     plan = await services.load(state.plan, Plan)
     if (same := await _verdict_of_only_unit(services, state)) is not None:
         return {"verdict": same}
-    drafts = [(await services.load(u.claim, Claim)).draft for u in state.units.values() if u.claim]
+    claims = [await services.load(u.claim, Claim) for u in state.units.values() if u.claim]
+    accepted = [test for made in claims for test in await accepted_expectations(services, state.run, made)]
     tests = [await trusted_tests(services, state.units[unit.id]) for unit in plan.in_order()]
     claim = Claim(
         id=f"whole.{state.integrations}",
         author="integration",
         base=state.base,
         head=state.head,
-        draft=_joined(drafts),
+        draft=_joined([unit_claim.draft for unit_claim in claims]),
     )
     trusted = TrustedTests(
         visible=await _laid_over(services, [t.visible for t in tests]),
@@ -81,7 +82,15 @@ async def assay(services: Services, state: RunState) -> Update:
         {"claim": digest, "head": state.head, "statement": claim.draft.statement[:500]},
         role="integration",
     )
-    verdict = await services.prover.prove(Case(run=state.run, claim=claim, requirements=requirements, trusted=trusted))
+    verdict = await services.prover.prove(
+        Case(
+            run=state.run,
+            claim=claim,
+            requirements=requirements,
+            trusted=trusted,
+            accepted_expectations=tuple(accepted),
+        )
+    )
     update: Update = {"claim": digest, "verdict": await services.keep(verdict)}
     match verdict.status:
         case VerdictStatus.PROVEN:
@@ -92,7 +101,7 @@ async def assay(services: Services, state: RunState) -> Update:
             told = f"Your unit alone was fine. Put together with the others it is not:\n\n{feedback_on(verdict)}"
             return {**update, **await _send_back(services, plan, state.units[at_fault], others, told=told)}
         case VerdictStatus.INCONCLUSIVE | VerdictStatus.DECLINED:
-            question = questions.about_inconclusive(state.run, None, claim, verdict)
+            question = questions.about_inconclusive(state.run, None, claim, verdict, accepted=accepted)
             return {**update, "question": await services.keep(question)}
 
 

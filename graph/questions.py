@@ -51,9 +51,24 @@ def about_budget(run: str, unit: str | None, place: str, reason: str) -> Questio
     )
 
 
-def about_inconclusive(run: str, unit: str | None, claim: Claim, verdict: Verdict) -> Question:
-    """Ask what execution could not decide."""
-    changed = bool(claim.draft.changed_expectations)
+def inconclusive_id(claim: Claim) -> str:
+    """Return the id of the question about a claim that the proof could not decide."""
+    return f"inconclusive:{claim.id}"
+
+
+def about_inconclusive(
+    run: str, unit: str | None, claim: Claim, verdict: Verdict, *, accepted: Sequence[str] = ()
+) -> Question:
+    """Ask what execution could not decide.
+
+    Args:
+        run: the run.
+        unit: the unit; None where the claim is about the whole.
+        claim: the claim.
+        verdict: what the proof could say of it.
+        accepted: tests whose changed expectation a person has accepted already.
+    """
+    changed = bool(claim.draft.changed_expectations) and not accepted
     reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
     expectations = "\n".join(f"- `{c.test}`: {c.why}" for c in claim.draft.changed_expectations)
     parts = [
@@ -61,15 +76,17 @@ def about_inconclusive(run: str, unit: str | None, claim: Claim, verdict: Verdic
         f"The proof could not decide:\n\n{reasons}",
         f"Expectations that the change alters on purpose:\n\n{expectations}" if changed else "",
         f"**{verdict.question}**" if verdict.question else "",
-        "Approve: you take it as true, under your name. Respond: back to the coder with your message. "
-        "Reject: the unit ends here.",
+        "Approve: these expectations may change; everything else is proven again. "
+        if changed
+        else "Approve: you take it as true, under your name. ",
+        "Respond: back to the coder with your message. Reject: the unit ends here.",
     ]
     return Question(
-        id=f"inconclusive:{claim.id}",
+        id=inconclusive_id(claim),
         run=run,
         unit=unit,
         kind=CheckpointKind.EXPECTATION if changed else CheckpointKind.INCONCLUSIVE,
-        title="The proof could not decide. What do you say?",
+        title="May these expectations change?" if changed else "The proof could not decide. What do you say?",
         args={"claim": claim.id, "head": claim.head, "tree": verdict.tree},
         description="\n\n".join(part for part in parts if part),
         allowed=(APPROVE, RESPOND, REJECT),

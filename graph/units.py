@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from assay.evidence.protocol import TrustedTests
+from assay.graph import questions
 from assay.graph.checkpoints import ask as ask_person
 from assay.graph.services import Services
 from assay.graph.state import UnitRun, UnitState
+from assay.records.claims import Claim
 from assay.records.decisions import CheckpointKind, DecisionType, Question
 from assay.records.plans import Plan, Unit
 from assay.records.results import Specification
@@ -65,6 +67,14 @@ async def attempts_used(services: Services, run: str, unit: str, role: str, atte
     if attempt <= allowed + granted:
         return None
     return f"the {role} had its {allowed + granted} tries"
+
+
+async def accepted_expectations(services: Services, run: str, claim: Claim) -> tuple[str, ...]:
+    """Return the tests of which a person accepted, about this claim, that their expectation changes."""
+    decision = (await services.decisions(run)).get(questions.inconclusive_id(claim))
+    if decision is None or decision.type is not DecisionType.APPROVE:
+        return ()
+    return tuple(changed.test for changed in claim.draft.changed_expectations)
 
 
 async def ask(services: Services, state: UnitRun) -> Update:

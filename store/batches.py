@@ -14,23 +14,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+_Work = TypeVar("_Work")
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[_Result]):
-    work: Callable[[], _Result]
+class _Waiting(Generic[_Work, _Result]):
+    work: _Work
     future: asyncio.Future[_Result]
     loop: asyncio.AbstractEventLoop
 
 
-class Batches(Generic[_Result]):
+class Batches(Generic[_Work, _Result]):
     """Works of one kind, done in batches in the one thread of an executor."""
 
     def __init__(
         self,
         thread: ThreadPoolExecutor,
-        do: Callable[[Sequence[Callable[[], _Result]]], Sequence[_Result | BaseException]],
+        do: Callable[[Sequence[_Work]], Sequence[_Result | BaseException]],
     ) -> None:
         """Name the thread, and what does a batch.
 
@@ -42,9 +43,9 @@ class Batches(Generic[_Result]):
         self._thread: Final = thread
         self._do = do
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting[_Result]] = []
+        self._waiting: list[_Waiting[_Work, _Result]] = []
 
-    async def add(self, work: Callable[[], _Result]) -> _Result:
+    async def add(self, work: _Work) -> _Result:
         """Have a work done with the next batch, and return its result."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(work, loop.create_future(), loop)
@@ -74,13 +75,13 @@ class Batches(Generic[_Result]):
             with suppress(RuntimeError):  # nobody waits in a loop that is closed
                 loop.call_soon_threadsafe(_deliver, [waiting for waiting, _ in own], [outcome for _, outcome in own])
 
-    def _take(self) -> list[_Waiting[_Result]]:
+    def _take(self) -> list[_Waiting[_Work, _Result]]:
         with self._lock:
             batch, self._waiting = self._waiting, []
         return batch
 
 
-def _deliver(batch: Sequence[_Waiting[_Result]], outcomes: Sequence[_Result | BaseException]) -> None:
+def _deliver(batch: Sequence[_Waiting[_Work, _Result]], outcomes: Sequence[_Result | BaseException]) -> None:
     for waiting, outcome in zip(batch, outcomes, strict=True):
         if waiting.future.done():
             continue

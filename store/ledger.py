@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from assay.records.base import canonical_json, digest_of_bytes
 from assay.records.entries import Entry, EntryKind
 from assay.store.batches import Batches
 from assay.store.files import is_full
-from assay.store.protocol import Clock
+from assay.store.protocol import Clock, NewEntry
 from assay.store.redaction import Redact
 
 _Result = TypeVar("_Result")
@@ -52,6 +53,15 @@ CREATE INDEX IF NOT EXISTS beginnings ON entries (at) WHERE seq = 1;
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Appending:
+    """One call of `append_all`."""
+
+    run: str
+    make: Callable[[], Sequence[NewEntry]]
+    recoverable: bool
+
+
 class SqliteLedger:
     """A `Ledger` in the file at `path`, which is created where it does not exist.
 
@@ -73,6 +83,7 @@ class SqliteLedger:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._appending = Batches(self._thread, self._append_all)
         self._connection: sqlite3.Connection | None = None
+        self._flushes = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,7 +113,20 @@ class SqliteLedger:
         and a clock that was set back must not tell another story. Appends that are waited for at the
         same time are committed together, in the order in which they came.
         """
-        return await self._appending.add(lambda: self._append(run, kind, key, body or {}, unit, role))
+        new = NewEntry(kind, key, body or {}, unit, role)
+        return (await self.append_all(run, lambda: (new,)))[0]
+
+    async def append_all(
+        self,
+        run: str,
+        make: Callable[[], Sequence[NewEntry]],
+        *,
+        recoverable: bool = False,
+    ) -> tuple[Entry, ...]:
+        """Append several entries at once; see `Ledger.append_all`. They are made in the ledger's own thread: to go
+        from one thread to another and back takes longer than a flush.
+        """
+        return await self._appending.add(_Appending(run, make, recoverable))
 
     async def find(self, run: str, key: str) -> Entry | None:
         """Return the entry with this key, or None."""
@@ -165,21 +189,36 @@ class SqliteLedger:
             return
         self._thread.shutdown()
 
-    def _append_all(self, works: Sequence[Callable[[], Entry]]) -> Sequence[Entry | BaseException]:
-        outcomes: list[Entry | BaseException] = []
-        with sqlite_errors(self._path), _transaction(self._open()):
-            for work in works:
-                try:
-                    outcomes.append(work())
-                except (ValueError, StoreCorrupt) as error:  # of this entry alone; nothing of it was written
-                    outcomes.append(error)
+    def _append_all(self, works: Sequence[_Appending]) -> Sequence[tuple[Entry, ...] | BaseException]:
+        outcomes: list[tuple[Entry, ...] | BaseException] = []
+        made = [_made(work) for work in works]
+        with sqlite_errors(self._path):
+            self._flush_at_commit(not all(work.recoverable for work in works))
+            with _transaction(self._open()):
+                for work, entries in zip(works, made, strict=True):
+                    if isinstance(entries, Exception):
+                        outcomes.append(entries)
+                    else:
+                        outcomes.append(self._append_each(work.run, entries))
         return outcomes
 
-    def _append(
-        self, run: str, kind: EntryKind, key: str, body: dict[str, JsonValue], unit: str | None, role: str | None
-    ) -> Entry:
+    def _append_each(self, run: str, entries: Sequence[NewEntry]) -> tuple[Entry, ...] | BaseException:
+        try:
+            return tuple(self._append(run, entry) for entry in entries)
+        except (ValueError, StoreCorrupt) as error:  # of this work alone; what of it was written counts once
+            return error
+
+    def _flush_at_commit(self, wanted: bool) -> None:
+        """SQLite flushes its log at each commit, or (NORMAL) with the next one that does; a kill loses nothing."""
+        connection = self._open()
+        if self._flushes != wanted:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+            self._flushes = wanted
+
+    def _append(self, run: str, new: NewEntry) -> Entry:
         """Append within the transaction that is open."""
-        clean = self._redact(body) if self._redact else body
+        key = new.key
+        clean = self._redact(new.body) if self._redact else new.body
         connection = self._open()
         existing = self._find(run, key)
         if existing is not None:
@@ -190,10 +229,10 @@ class SqliteLedger:
             {
                 "run": run,
                 "seq": seq + 1,
-                "kind": kind,
+                "kind": new.kind,
                 "key": key,
-                "unit": unit,
-                "role": role,
+                "unit": new.unit,
+                "role": new.role,
                 "body": clean,
                 "at": self._time(run, last),
                 "previous": previous,
@@ -204,10 +243,10 @@ class SqliteLedger:
             (
                 run,
                 entry.seq,
-                kind.value,
+                entry.kind.value,
                 key,
-                unit,
-                role,
+                entry.unit,
+                entry.role,
                 canonical_json(entry.body).decode(),
                 entry.at.isoformat(),
                 previous,
@@ -233,6 +272,14 @@ class SqliteLedger:
     def _forget(self, run: str) -> None:
         with _transaction(self._open()) as connection:
             connection.execute("DELETE FROM entries WHERE run = ?", (run,))
+
+
+def _made(work: _Appending) -> Sequence[NewEntry] | Exception:
+    """Return a work's entries, or the error that kept them from being made."""
+    try:
+        return work.make()
+    except Exception as error:  # noqa: BLE001 - it is raised again where the work is waited for
+        return error
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

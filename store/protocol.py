@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import JsonValue
 
 from assay.records.entries import Entry, EntryKind
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What an entry is to say; see `Entry`."""
+
+    kind: EntryKind
+    key: str
+    body: dict[str, JsonValue] = field(default_factory=dict)
+    unit: str | None = None
+    role: str | None = None
 
 
 class Ledger(Protocol):
@@ -29,6 +41,24 @@ class Ledger(Protocol):
         Processes that append to one run at the same time get one chain; that a run is advanced by
         one of them only is the business of the run's lock. `at` never precedes that of the entry before.
         Secrets in `body` are replaced before it is written; the entry returned is the one that was written.
+        """
+        ...
+
+    async def append_all(
+        self,
+        run: str,
+        make: Callable[[], Sequence[NewEntry]],
+        *,
+        recoverable: bool = False,
+    ) -> tuple[Entry, ...]:
+        """Append several entries at once, each as `append` does.
+
+        Args:
+            run: the run.
+            make: called in a thread, returns the entries in their order. What must be durable before they are is
+                written there; what it raises is raised here, and nothing is appended.
+            recoverable: what `make` wrote tells again what the entries say. Then they survive a kill like any
+                other, and a loss of power only once a later entry that is not recoverable has been appended.
         """
         ...
 

@@ -73,21 +73,6 @@ class Transcript:
         """`sha256:…` of the whole file as it stands."""
         return "sha256:" + self._hash.hexdigest()
 
-    async def append(self, line: Mapping[str, JsonValue]) -> str:
-        """Add a line, and return the digest of the file with it. It is durable when this returns.
-
-        Raises DiskFull or InfrastructureError, and ValueError for what JSON cannot say; the file
-        is as before then.
-        """
-        return (await self.append_all([line]))[0]
-
-    async def append_all(self, lines: Sequence[Mapping[str, JsonValue]]) -> tuple[str, ...]:
-        """Add lines with one write, and return the digest of the file with each of them, one after the other.
-
-        Raises as `append` does.
-        """
-        return await asyncio.to_thread(self._append, lines)
-
     async def lines(self) -> tuple[dict[str, JsonValue], ...]:
         """Return all lines; raises StoreCorrupt naming one that is not a JSON object."""
         return await asyncio.to_thread(self._lines)
@@ -107,7 +92,13 @@ class Transcript:
     ) -> None:
         await self.close()
 
-    def _append(self, lines: Sequence[Mapping[str, JsonValue]]) -> tuple[str, ...]:
+    def append(self, lines: Sequence[Mapping[str, JsonValue]]) -> tuple[str, ...]:
+        """Add lines with one write, and return the digest of the file with each of them, one after the other.
+
+        They are durable when this returns. It waits for the disk: call it in a thread.
+        Raises DiskFull or InfrastructureError, and ValueError for what JSON cannot say; the file
+        is as before then.
+        """
         encoded = [self._encode(line) for line in lines]
         data = b"".join(encoded)
         with self._lock, disk_errors(self._path):
@@ -117,7 +108,7 @@ class Transcript:
                 written = 0
                 while written < len(data):
                     written += os.write(self._descriptor, data[written:])
-                os.fsync(self._descriptor)
+                os.fdatasync(self._descriptor)
             except OSError:
                 os.ftruncate(self._descriptor, self._size)
                 raise

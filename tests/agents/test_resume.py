@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import shutil
@@ -49,7 +50,8 @@ RULES = ToolRules(ask=("execute(put c.py *)",), allow=("*", "execute"))
 
 
 EVERYTHING = {
-    *("SqliteLedger.append", "GitStore.write_tree", "GitStore.set_ref", "FileBlobs.put", "Transcript.append_all"),
+    *("SqliteLedger.append", "SqliteLedger.append_all", "Transcript.append", "GitStore.write_tree", "GitStore.set_ref"),
+    "FileBlobs.put",
     *(f"FakeSandbox.{name}" for name in ("run", "put_tree", "take_tree", "close")),
     "FakeSandboxProvider.open",
 }
@@ -82,7 +84,13 @@ class Points:
             self.reach(f"after {name}")
             return result
 
-        return wrapped
+        def wrapped_blocking(*args: Any, **kwargs: Any) -> Any:
+            self.reach(f"before {name}")
+            result = function(*args, **kwargs)
+            self.reach(f"after {name}")
+            return result
+
+        return wrapped if inspect.iscoroutinefunction(function) else wrapped_blocking
 
 
 @asynccontextmanager
@@ -95,7 +103,8 @@ async def mined(bench: Bench, points: Points, monkeypatch: pytest.MonkeyPatch) -
             (bench.git, "set_ref"),
             (bench.blobs, "put"),
             (bench.sandboxes, "open"),
-            (Transcript, "append_all"),
+            (bench.ledger, "append_all"),
+            (Transcript, "append"),
             (FakeSandbox, "run"),
             (FakeSandbox, "put_tree"),
             (FakeSandbox, "take_tree"),

@@ -17,7 +17,7 @@ from assay.records.entries import EntryKind
 from assay.records.plans import Plan
 from assay.records.results import Doubt, Review
 from assay.records.runs import RunStatus
-from assay.records.verdicts import VerdictStatus
+from assay.records.verdicts import Verdict, VerdictStatus
 
 TWO = Plan(summary="two", units=(unit("one"), unit("two")))
 CHAIN = Plan(summary="a chain beside a loner", units=(unit("one"), unit("two", after=("one",)), unit("three")))
@@ -151,6 +151,55 @@ async def test_an_inconclusive_claim_can_be_rejected(world: World) -> None:
     world.bench.verdicts = {"one.1": VerdictStatus.INCONCLUSIVE}
     state = await world.go(answers={"inconclusive:": (DecisionType.REJECT, "no")})
     assert finished(state, RunStatus.REJECTED)
+
+
+def claims_a_change(task: RoleTask) -> Work:
+    """The coder's work, with the claim that a test's expectation changes."""
+    assert task.unit
+    changed = ChangedExpectation(test="tests/test_old.py::test_rounding", why="the ticket says so")
+    draft = ClaimDraft(kind=ClaimKind.FIX, statement="rounds up", changed_expectations=(changed,))
+    return Work({f"{task.unit.id}.py": "done = 1\n"}, draft)
+
+
+async def test_an_accepted_expectation_is_proven_again(world: World) -> None:
+    """A person says that it may change; the claim is proven with that, and ends as proven and not under a name."""
+    world.bench.verdicts = {"one.1": VerdictStatus.INCONCLUSIVE}
+    state = await world.go(acts={("coder", "one", 1): claims_a_change})
+    assert finished(state, RunStatus.DELIVERED)
+    assert [q.title for q in world.asked if q.kind is CheckpointKind.EXPECTATION] == ["May these expectations change?"]
+    assert [(c.claim.id, c.accepted_expectations) for c in world.bench.cases] == [
+        ("one.1", ()),
+        ("one.1.accepted", ("tests/test_old.py::test_rounding",)),
+    ]
+    verdict = state.units["one"].verdict
+    assert verdict and (await world.services.load(verdict, Verdict)).status is VerdictStatus.PROVEN
+
+
+async def test_what_is_open_besides_an_accepted_expectation_is_asked_apart(world: World) -> None:
+    """Accepting an expectation takes nothing else as true."""
+    world.bench.verdicts = {"one.1": VerdictStatus.INCONCLUSIVE, "one.1.accepted": VerdictStatus.INCONCLUSIVE}
+    state = await world.go(acts={("coder", "one", 1): claims_a_change})
+    assert finished(state, RunStatus.DELIVERED)
+    kinds = [q.kind for q in world.asked]
+    assert kinds.index(CheckpointKind.EXPECTATION) < kinds.index(CheckpointKind.INCONCLUSIVE)
+
+
+async def test_an_expectation_that_is_not_accepted_ends_the_unit(world: World) -> None:
+    """Negative control: rejected, nothing is proven again."""
+    world.bench.verdicts = {"one.1": VerdictStatus.INCONCLUSIVE}
+    acts = {("coder", "one", 1): claims_a_change}
+    state = await world.go(acts=acts, answers={"inconclusive:": (DecisionType.REJECT, "it stays")})
+    assert finished(state, RunStatus.REJECTED)
+    assert [c.claim.id for c in world.bench.cases] == ["one.1"]
+
+
+async def test_the_whole_is_proven_with_what_was_accepted(world: World) -> None:
+    """What a person accepted about a unit holds for the whole that contains it."""
+    world.bench.verdicts = {"one.1": VerdictStatus.INCONCLUSIVE}
+    state = await world.go(plan=CHAIN, acts={("coder", "one", 1): claims_a_change})
+    assert finished(state, RunStatus.DELIVERED)
+    whole = next(c for c in world.bench.cases if c.claim.id.startswith("whole"))
+    assert whole.accepted_expectations == ("tests/test_old.py::test_rounding",)
 
 
 async def test_a_declined_unit_ends_the_run_as_declined(world: World) -> None:

@@ -25,7 +25,7 @@ async def test_lines_come_back_in_order_and_the_digest_is_that_of_the_file(tmp_p
     async with await Transcript.open(path) as transcript:
         assert (transcript.length, transcript.digest) == (0, digest_of_bytes(b""))
         for line in lines:
-            assert await transcript.append(line) == digest_of_bytes(path.read_bytes())
+            assert transcript.append([line]) == (digest_of_bytes(path.read_bytes()),)
         assert await transcript.lines() == tuple(lines)
     async with await Transcript.open(path) as again:
         assert (again.length, again.digest) == (3, digest_of_bytes(path.read_bytes()))
@@ -37,12 +37,12 @@ async def test_a_torn_end_is_taken_off(tmp_path: Path, torn: bytes) -> None:
     """A last line without its line break was never reported as written, so it does not count."""
     path = tmp_path / "t.jsonl"
     async with await Transcript.open(path) as transcript:
-        whole = await transcript.append({"n": 1})
+        (whole,) = transcript.append([{"n": 1}])
     with path.open("ab") as file:
         file.write(torn)
     async with await Transcript.open(path) as transcript:
         assert (transcript.length, transcript.digest) == (1, whole)
-        await transcript.append({"n": 2})
+        transcript.append([{"n": 2}])
         assert await transcript.lines() == ({"n": 1}, {"n": 2})
 
 
@@ -63,7 +63,7 @@ from assay.store.transcripts import Transcript
 async def main():
     async with await Transcript.open(Path(sys.argv[1])) as transcript:
         for number in range(100000):
-            await transcript.append({"n": number, "text": "x" * 5000})
+            transcript.append([{"n": number, "text": "x" * 5000}])
             print(number, flush=True)
 asyncio.run(main())
 """
@@ -90,7 +90,7 @@ async def test_secrets_are_taken_out_before_they_are_written(tmp_path: Path) -> 
     """The file never holds the value."""
     path = tmp_path / "t.jsonl"
     async with await Transcript.open(path, redact=Redactor({"A_TOKEN": "swordfish"})) as transcript:
-        await transcript.append({"said": "it is swordfish"})
+        transcript.append([{"said": "it is swordfish"}])
     assert path.read_bytes() == b'{"said":"it is [redacted:A_TOKEN]"}\n'
 
 
@@ -98,15 +98,15 @@ async def test_what_json_cannot_say_leaves_the_file_as_it_was(tmp_path: Path) ->
     """A refused line is not there in part."""
     async with await Transcript.open(tmp_path / "t.jsonl") as transcript:
         with pytest.raises(ValueError, match="JSON"):
-            await transcript.append({"x": float("inf")})
+            transcript.append([{"x": float("inf")}])
         assert transcript.length == 0
-        await transcript.append({"x": 1})
+        transcript.append([{"x": 1}])
 
 
 async def test_concurrent_appends_are_whole_lines(tmp_path: Path) -> None:
     """Several tasks that append at once do not mix their lines."""
     async with await Transcript.open(tmp_path / "t.jsonl") as transcript:
-        await asyncio.gather(*(transcript.append({"n": number, "x": "y" * 3000}) for number in range(50)))
+        await asyncio.gather(*(asyncio.to_thread(transcript.append, [{"n": n, "x": "y" * 3000}]) for n in range(50)))
         lines = await transcript.lines()
         assert {line["n"] for line in lines} == set(range(50))
         assert transcript.digest == digest_of_bytes((tmp_path / "t.jsonl").read_bytes())
@@ -121,10 +121,10 @@ async def test_full_disk_is_named_and_the_file_stays_whole(tmp_path: Path) -> No
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
     try:
         async with await Transcript.open(small / "t.jsonl") as transcript:
-            await transcript.append({"n": 1})
+            transcript.append([{"n": 1}])
             with pytest.raises(DiskFull):
-                await transcript.append({"x": "y" * 100_000})
-            await transcript.append({"n": 2})
+                transcript.append([{"x": "y" * 100_000}])
+            transcript.append([{"n": 2}])
             assert await transcript.lines() == ({"n": 1}, {"n": 2})
     finally:
         subprocess.run(["umount", small], check=True)
@@ -136,28 +136,28 @@ async def test_a_line_costs_one_write_of_itself_whatever_the_length_of_the_file(
     """After hundreds of lines, an append writes its own bytes, syncs once, and reads nothing."""
     async with await Transcript.open(tmp_path / "t.jsonl") as transcript:
         for number in range(300):
-            await transcript.append({"n": number, "text": "x" * 2000})
+            transcript.append([{"n": number, "text": "x" * 2000}])
         calls: list[tuple[str, int]] = []
-        write, fsync, read = os.write, os.fsync, os.read
+        write, flush, read = os.write, os.fdatasync, os.read
 
         def counted_write(descriptor: int, data: bytes) -> int:
             calls.append(("write", len(data)))
             return write(descriptor, data)
 
-        def counted_fsync(descriptor: int) -> None:
-            calls.append(("fsync", 0))
-            fsync(descriptor)
+        def counted_flush(descriptor: int) -> None:
+            calls.append(("fdatasync", 0))
+            flush(descriptor)
 
         def counted_read(descriptor: int, length: int) -> bytes:
             calls.append(("read", length))
             return read(descriptor, length)
 
         monkeypatch.setattr(os, "write", counted_write)
-        monkeypatch.setattr(os, "fsync", counted_fsync)
+        monkeypatch.setattr(os, "fdatasync", counted_flush)
         monkeypatch.setattr(os, "read", counted_read)
-        await transcript.append({"n": 1})
+        transcript.append([{"n": 1}])
         monkeypatch.undo()
-    assert calls == [("write", len(b'{"n":1}\n')), ("fsync", 0)]
+    assert calls == [("write", len(b'{"n":1}\n')), ("fdatasync", 0)]
 
 
 async def test_a_closed_transcript_refuses(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ async def test_a_closed_transcript_refuses(tmp_path: Path) -> None:
     await transcript.close()
     await transcript.close()
     with pytest.raises(ValueError, match="closed"):
-        await transcript.append({})
+        transcript.append([{}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from assay.errors import RepositoryError
 from assay.records.entries import Entry, EntryKind
 from assay.store.git import GitStore
-from assay.store.protocol import Ledger
+from assay.store.protocol import Ledger, NewEntry
 from assay.store.redaction import Redact
 from assay.store.transcripts import Transcript
 
@@ -40,6 +41,12 @@ class _LedgerWithoutKeys:
         while await self._ledger.find(run, taken) is not None:
             taken += "'"
         return await self._ledger.append(run, kind, taken, body, unit=unit, role=role)
+
+    async def append_all(
+        self, run: str, make: Callable[[], Sequence[NewEntry]], *, recoverable: bool = False
+    ) -> tuple[Entry, ...]:
+        made = await asyncio.to_thread(make)
+        return tuple([await self.append(run, e.kind, e.key, e.body, unit=e.unit, role=e.role) for e in made])
 
     async def find(self, run: str, key: str) -> Entry | None:
         return await self._ledger.find(run, key)

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from assay.records.entries import Entry, EntryKind
 from assay.sandboxes.engine import Engine
-from assay.store.protocol import Ledger
+from assay.store.protocol import Ledger, NewEntry
 
 Phase = Literal["before", "after"]
 PHASES: tuple[Phase, ...] = ("before", "after")
@@ -84,6 +84,29 @@ class WatchedLedger:
         entry = await self._ledger.append(run, kind, key, body, unit=unit, role=role)
         self._watch(Point(number, "after", key))
         return entry
+
+    async def append_all(
+        self, run: str, make: Callable[[], Sequence[NewEntry]], *, recoverable: bool = False
+    ) -> tuple[Entry, ...]:
+        """Append entries. What is written for them beforehand has points of its own: it comes before, in a thread."""
+        made: list[tuple[int, str]] = []
+        self._count += 1
+        writing = Point(self._count, "before", "write")
+
+        def watched() -> Sequence[NewEntry]:
+            self._watch(writing)
+            entries = make()
+            self._watch(Point(writing.number, "after", "write"))
+            for entry in entries:
+                self._count += 1
+                made.append((self._count, entry.key))
+                self._watch(Point(self._count, "before", entry.key))
+            return entries
+
+        entries = await self._ledger.append_all(run, watched, recoverable=recoverable)
+        for number, key in made:
+            self._watch(Point(number, "after", key))
+        return entries
 
     async def find(self, run: str, key: str) -> Entry | None:
         """Return the entry with this key, or None."""
