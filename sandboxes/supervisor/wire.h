@@ -23,6 +23,7 @@
 #define F_EOF 3u    /* the request's body is complete */
 #define F_KILL 4u   /* end the request: kill its command's tree */
 #define F_PING 5u
+#define F_LEAVE 11u /* end the sandbox */
 
 /* supervisor to host */
 #define F_END 6u    /* last bytes of the answer */
