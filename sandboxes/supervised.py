@@ -45,6 +45,8 @@ class SupervisedSandbox:
         environment: Mapping[str, str],
         remove: Callable[[], Awaitable[None]],
         hold: Callable[[], Awaitable[None]],
+        *,
+        used: bool = False,
     ) -> None:
         self._name = name
         self._image = image
@@ -56,6 +58,9 @@ class SupervisedSandbox:
         self._closing: asyncio.Task[None] | None = None
         self._way_out: Tunnel | None = None
         self._transfer = TreeTransfer(self._ask, profile)
+        if used:  # its workspace is not the empty one of a new sandbox
+            with self._transfer.disturbed():
+                pass
 
     @property
     def id(self) -> str:
