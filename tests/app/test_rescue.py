@@ -89,6 +89,14 @@ async def rescued(house: House) -> tuple[Entry, ...]:
     return await house.ledger.entries(RUN, kinds=(EntryKind.WORK_RESCUED,))
 
 
+def only_ref(entry: Entry) -> tuple[str, str]:
+    """Return the one ref that an entry names, with its commit."""
+    refs = entry.body["refs"]
+    assert isinstance(refs, dict)
+    ((name, commit),) = refs.items()
+    return name, str(commit)
+
+
 async def wait_until_gone(client: docker.DockerClient) -> None:
     """Wait until the run has no container any more."""
     end = time.monotonic() + 20
@@ -106,8 +114,8 @@ async def test_work_of_a_killed_coder_is_kept(house: House, client: docker.Docke
     assert (len(reaped.rescued), reaped.left) == (1, ())
     assert containers_of(client) == []
     (entry,) = await rescued(house)
-    (name, commit), *more = entry.body["refs"].items()  # type: ignore[union-attr]
-    assert not more and name.startswith(f"refs/assay/rescued/{RUN}/add.coder.1/")
+    name, commit = only_ref(entry)
+    assert name.startswith(f"refs/assay/rescued/{RUN}/add.coder.1/")
     assert await house.git.ref(name) == commit and commit in str(entry.body["reason"])
     changes = {change.path: change.status for change in await house.git.diff(str(entry.body["base"]), commit)}
     assert changes.keys() == {"calc.py", "half.py", "saved.py"}
@@ -131,8 +139,8 @@ async def test_held_out_tests_are_kept_apart(house: House, client: docker.Docker
     await kill_at_work(house.state.root, "tester", "echo 'def test_it(): ...' > /held_out/test_it.py")
     await house.reap()
     (entry,) = await rescued(house)
-    (name, commit), *more = entry.body["refs"].items()  # type: ignore[union-attr]
-    assert not more and name.endswith("-wip-held-out")
+    name, commit = only_ref(entry)
+    assert name.endswith("-wip-held-out")
     assert set(await house.git.tree(commit)) == {"test_it.py"}
     assert await house.git.parents(commit) == ()
 
