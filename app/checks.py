@@ -68,6 +68,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     refs = f"refs/assay/checks/{change.id}"
     base = await house.git.adopt(change.repo, change.base, f"{refs}/base")
     head = await house.git.adopt(change.repo, change.head, f"{refs}/head", since=base)
+    settings = await house.provided(settings, base, {settings.proof.sandbox})
     changes = await house.git.diff(base, head)
     draft = change.claim or ClaimDraft(
         kind=change.kind or infer_kind(changes, settings),

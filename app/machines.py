@@ -7,19 +7,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import platformdirs
-
-from assay.records.sandboxes import Image
+from assay.app.dependencies import places
+from assay.app.wiring import open_house
+from assay.records.base import Record
+from assay.records.sandboxes import Image, Left
 from assay.sandboxes.doctor import Finding, examine
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images import BuildPlaces, build_image, load_recipe, with_chosen_base
+from assay.sandboxes.images import (
+    HeldImage,
+    Recipe,
+    build_image,
+    list_held,
+    load_recipe,
+    prune_images,
+    with_chosen_base,
+)
+from assay.sandboxes.images.recipes import NAMES
+from assay.sandboxes.inventory import HeldSandbox, list_sandboxes
 from assay.store.state import state_root
-
-
-def places(root: Path | None = None) -> BuildPlaces:
-    """Return where image builds keep things: the cache, and the lock file beside the state."""
-    state = root or state_root(os.environ)
-    return BuildPlaces(cache=platformdirs.user_cache_path("assay") / "images", lock=state / "images.lock.json")
 
 
 async def findings(root: Path | None = None) -> tuple[Finding, ...]:
@@ -28,6 +33,49 @@ async def findings(root: Path | None = None) -> tuple[Finding, ...]:
     directories = (root or state_root(os.environ), where.cache)
     async with _engine() as engine:
         return await examine(engine, recipes=(load_recipe("python"),), directories=directories)
+
+
+async def sandboxes_held() -> tuple[HeldSandbox, ...]:
+    """Return the sandboxes on the engine; raises EngineUnavailable."""
+    async with _engine() as engine:
+        return await list_sandboxes(engine)
+
+
+async def images_held(root: Path | None = None, *, unused_days: float = 30) -> tuple[HeldImage, ...]:
+    """Return assay's images on the engine, and whether each is needed; raises EngineUnavailable."""
+    async with _engine() as engine:
+        return await list_held(engine, await _recipes(engine), places(root), unused_days=unused_days)
+
+
+class PrunedSandboxes(Record):
+    """What `assay sandbox prune` removed, or would remove."""
+
+    sandboxes: tuple[str, ...]
+    left: tuple[Left, ...] = ()
+    """Those that hold work which could not be kept."""
+    images: tuple[str, ...]
+
+
+async def prune_sandboxes(
+    unused_days: float, *, dry: bool, progress: Callable[[str], None], root: Path | None = None
+) -> PrunedSandboxes:
+    """Remove sandboxes of dead processes, their work kept first, and images that nothing needs any more."""
+    sandboxes = tuple(one.id for one in await sandboxes_held() if one.left_over)
+    left: tuple[Left, ...] = ()
+    if not dry:
+        async with open_house(root=root) as house:
+            reaped = await house.reap()
+        sandboxes, left = reaped.removed, reaped.left
+    async with _engine() as engine:
+        images = await prune_images(
+            engine, await _recipes(engine), places(root), unused_days=unused_days, dry=dry, progress=progress
+        )
+    return PrunedSandboxes(sandboxes=sandboxes, left=left, images=images)
+
+
+async def _recipes(engine: Engine) -> tuple[Recipe, ...]:
+    """Return what images are made of now, each upon the base that was chosen last."""
+    return tuple([await with_chosen_base(engine, load_recipe(name)) for name in NAMES])
 
 
 async def build(

@@ -43,6 +43,11 @@ class Manifest(Record):
     """Profile to id of its sandbox image."""
 
 
+def profiles_in_use(settings: Settings) -> frozenset[str]:
+    """Return the names of the sandbox profiles that a run uses."""
+    return frozenset({settings.role(role).sandbox for role in ROLES} | {settings.proof.sandbox})
+
+
 async def entries_of(ledger: Ledger, run: str, *, kinds: Sequence[EntryKind] = ()) -> tuple[Entry, ...]:
     """Return a run's entries; raises RunError where there are none."""
     entries = await ledger.entries(run, kinds=kinds) if run.isascii() else ()

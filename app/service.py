@@ -23,6 +23,7 @@ from assay.app.manifests import (
     entries_of,
     keep,
     load_settings,
+    profiles_in_use,
     read_manifest,
     with_model,
     write_manifest,
@@ -95,11 +96,14 @@ class Assay:
         for role in ROLES:
             self.house.models(role, settings.role(role))
         facts = await self.house.git.inspect(repo)
-        profiles = {settings.role(role).sandbox for role in ROLES} | {settings.proof.sandbox}
-        images = {name: (await self.house.sandboxes.image(settings.sandbox(name))).id for name in sorted(profiles)}
         run = f"r{self.house.clock.now():%Y%m%d}-{secrets.token_hex(4)}"
         revision = base or ticket.base or "HEAD"
         commit = await self.house.git.adopt(repo, revision, f"refs/assay/runs/{run}/base")
+        try:
+            images = await self._images(settings, commit)
+        except AssayError:
+            await self.house.git.delete_refs(f"refs/assay/runs/{run}/")
+            raise
         manifest = Manifest(
             version=metadata.version("assay"),
             ticket=await keep(self.house.blobs, ticket),
@@ -127,6 +131,12 @@ class Assay:
             run, EntryKind.BASE_ADOPTED, "base", {"commit": commit, "tree": tree, "revision": revision}
         )
         return run
+
+    async def _images(self, settings: Settings, commit: str) -> dict[str, str]:
+        """Return the id of each profile's image, made where it has to be."""
+        provided = await self.house.provided(settings, commit)
+        sandboxes, names = self.house.sandboxes, sorted(profiles_in_use(settings))
+        return {name: (await sandboxes.image(provided.sandbox(name))).id for name in names}
 
     async def advance(self, run: str, decider: Callable[[Made], Decider] | None = None) -> tuple[RunStatus, str]:
         """Take a run to its next stop: its end, a question that nobody answers, or a failure.

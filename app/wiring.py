@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.agents.protocol import RoleAgent, RoleTask
-from assay.app.manifests import Manifest, load_settings, load_ticket
+from assay.app.dependencies import LayerMaker, layers_on, places, with_dependencies
+from assay.app.manifests import Manifest, load_settings, load_ticket, profiles_in_use
 from assay.app.observing import Listener, ObservedLedger
 from assay.app.people import LocalPeople
 from assay.policies.settings import RoleSettings, Settings
@@ -23,6 +24,7 @@ from assay.records import runs as run_records
 from assay.records.entries import Entry
 from assay.records.sandboxes import Reaped
 from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.engine import Engine
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.blobs import FileBlobs
 from assay.store.clocks import SystemClock
@@ -63,6 +65,16 @@ class House:
     models: Models
     roles: Mapping[str, RoleMaker]
     redact: Redact
+    layers: LayerMaker | None = None
+    """Makes images with a project's dependencies; None where the host's own sandboxes cannot have any."""
+
+    async def provided(self, settings: Settings, commit: str, profiles: Collection[str] | None = None) -> Settings:
+        """Return the settings with the images that profiles really mean at a base commit; all that are used where None.
+
+        Raises ConfigurationError for a lock file that cannot be used, and what making an image raises.
+        """
+        wanted = profiles_in_use(settings) if profiles is None else profiles
+        return await with_dependencies(self.git, self.layers, settings, commit, wanted)
 
     async def reap(self) -> Reaped:
         """Remove the sandboxes of dead processes; what such a process had not saved becomes a commit first."""
@@ -76,7 +88,10 @@ class House:
         from assay.evidence.gates import CommandGates
         from assay.graph.services import Services
 
+        based = await self.ledger.find(started.run, "base")
         settings = await load_settings(self.blobs, manifest)
+        if based is not None:
+            settings = await self.provided(settings, str(based.body["commit"]))
         return Services(
             ticket=await load_ticket(self.blobs, manifest),
             repo=Path(manifest.repo),
@@ -131,6 +146,7 @@ async def open_house(
     roles: Mapping[str, RoleMaker] | None = None,
     clock: Clock | None = None,
     wrap_ledger: Callable[[Ledger], Ledger] | None = None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> AsyncIterator[House]:
     """Open everything, and close it again.
 
@@ -143,6 +159,7 @@ async def open_house(
         roles: the host's own agents, by role.
         clock: where dates come from.
         wrap_ledger: puts something around the ledger, for a host that records elsewhere as well.
+        progress: is told one line about each long step of preparing, as installing dependencies is.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -153,8 +170,11 @@ async def open_house(
             ledger = wrap_ledger(ledger)
         if listener is not None:
             ledger = ObservedLedger(ledger, listener)
+        layers: LayerMaker | None = None
         if sandboxes is None:
-            sandboxes = DockerProvider()
+            engine = Engine()
+            layers = layers_on(engine, places(state.root), progress)
+            sandboxes = DockerProvider(engine)
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)
         stack.push_async_callback(git.close)
@@ -179,6 +199,7 @@ async def open_house(
             models=models or _open_named_model,
             roles=roles or {},
             redact=redact,
+            layers=layers,
         )
 
 

@@ -59,7 +59,7 @@ def check_change(
 
     async def work(streams: Streams) -> VerdictStatus:
         progress = Progress(streams, as_json=as_json)
-        async with Assay.open(root=state, listener=progress) as assay, progress.shown():
+        async with Assay.open(root=state, listener=progress, progress=progress.prepare) as assay, progress.shown():
             await assay.house.reap()
             settings, _ = await settings_for(assay.house.git, repo, base, config)
             if head == "HEAD":

@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-sandbox = typer.Typer(help="Sandbox images.", no_args_is_help=True)
+sandbox = typer.Typer(help="Sandboxes, and the images that they are made from.", no_args_is_help=True)
 policy = typer.Typer(help="What the policy allows.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(policy, name="policy")
@@ -203,16 +203,66 @@ def doctor(as_json: Json = False, state: State = None) -> None:
 
 @sandbox.command("build")
 def sandbox_build(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Profile of the image.")] = "python",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="`base`, `node` or `python`.")] = "python",
     base: Annotated[str | None, typer.Option(help="Image to build upon, instead of Debian's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build it even where it is there.")] = False,
+    as_json: Json = False,
     state: State = None,
 ) -> None:
     """Build a sandbox image, from a registry where one answers and from Debian's packages otherwise."""
-    with ending(False):
-        from assay.cli import starting
+    with ending(as_json):
+        from assay.cli import sandboxes
 
-        starting.build_sandbox_image(name, base=base, force=force, state=state)
+        sandboxes.build_image(name, base=base, force=force, as_json=as_json, state=state)
+
+
+@sandbox.command("list")
+def sandbox_list(
+    images: Annotated[bool, typer.Option("--images", help="The images, and which are needed.")] = False,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """List the sandboxes on the engine: whose they are, whether their owner lives, and what they use."""
+    with ending(as_json):
+        from assay.cli import sandboxes
+
+        sandboxes.list_held(images=images, as_json=as_json, state=state)
+
+
+@sandbox.command("prune")
+def sandbox_prune(
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=0, help="Days since a project's dependencies were used last.")
+    ] = 30,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Remove sandboxes of dead processes, and images that nothing needs any more."""
+    with ending(as_json):
+        from assay.cli import sandboxes
+
+        sandboxes.prune_held(older_than=older_than, dry=dry, as_json=as_json, state=state)
+
+
+@sandbox.command("shell")
+def sandbox_shell(
+    repo: Annotated[Path | None, typer.Option("--repo", help="Whose HEAD to put in; the current folder's.")] = None,
+    profile: Annotated[str, typer.Option("--profile", help="A profile of its assay.toml.")] = "default",
+    image: Annotated[str | None, typer.Option("--image", help="In the place of the profile's.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE.tar", help="Write the files to a tar file at the end.")
+    ] = None,
+    config: Config = None,
+    state: State = None,
+) -> None:
+    """Open a shell in a fresh sandbox. Without a terminal it executes what standard input says."""
+    with ending(False):
+        from assay.app.shells import Wish
+        from assay.cli import sandboxes
+
+        wish = Wish(repo=repo, profile=profile, image=image, config=config)
+        sandboxes.open_sandbox(wish, export=export, state=state)
 
 
 @policy.command("check")

@@ -46,6 +46,10 @@ class Progress:
         if told is not None:
             self._print(" ".join(place.values()), *told)
 
+    def prepare(self, line: str) -> None:
+        """Tell of a step of preparing, which the ledger does not hold."""
+        self._print("", line, "dim")
+
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Show, while the block runs, that it runs: a step may take minutes in which nothing is recorded."""

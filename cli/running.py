@@ -100,7 +100,7 @@ def _session(begin: Begin, *, decisions: Path | None, headless: bool, as_json: b
 
     async def work(streams: Streams) -> None:
         progress = Progress(streams, as_json=as_json)
-        async with Assay.open(root=state, listener=progress) as assay:
+        async with Assay.open(root=state, listener=progress, progress=progress.prepare) as assay:
             decider = _decider(assay, streams, progress, decisions, headless)
             await assay.house.reap()
             async with progress.shown():

@@ -1,4 +1,4 @@
-"""`assay init`, `assay doctor`, `assay sandbox build`, `assay policy check`."""
+"""`assay init`, `assay doctor`, `assay policy check`."""
 
 from __future__ import annotations
 
@@ -57,20 +57,6 @@ def examine_machine(*, as_json: bool, state: Path | None) -> None:
         return all(finding.ok for finding in found)
 
     raise Ended(0 if run_session(work) else 3)
-
-
-def build_sandbox_image(name: str, *, base: str | None, force: bool, state: Path | None) -> None:
-    """Build an image and say what it is."""
-    from assay.app.machines import build
-
-    async def work(streams: Streams) -> None:
-        def tell(line: str) -> None:
-            streams.say(f"  {line}", "dim")
-
-        image = await build(name, base=base, force=force, progress=tell, root=state)
-        streams.page.print(f"image {image.name} is {image.id} ({len(image.packages)} packages)", soft_wrap=True)
-
-    run_session(work)
 
 
 def explain_rule(command: str, *, role: str, tool: str, repo: Path, config: Path | None, state: Path | None) -> None:

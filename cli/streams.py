@@ -71,6 +71,13 @@ class Outlet(io.TextIOBase):
             self._stream.write(text)
         return len(text)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Take bytes as they are, for whoever reads them as such."""
+        if self._descriptor is not None:
+            self._put(data)
+        elif self._stream is not None:
+            self._stream.write(data.decode(self.encoding, errors="backslashreplace"))
+
     def mark(self, reached: Callable[[], object]) -> None:
         """Call `reached` when everything taken so far is out; from another thread, or at once."""
         if self._thread is None:
@@ -171,6 +178,11 @@ class Streams:
         """What goes on meanwhile, for people: standard error."""
         self.status = StatusLine(self.err, self.progress)
         self.logs = _Logs(self)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person sits at a terminal, on both sides."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.out.isatty()
 
     def line(self, value: Mapping[str, Any]) -> None:
         """Print a JSON line on standard output."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from assay.records.base import Record
+from assay.records.egress import Egress
 
 
 class Limits(Record):
@@ -57,6 +58,7 @@ class SandboxProfile(Record):
     """Volumes with large things to read: data sets, models, mirrors of packages. Evidence does not tell what is in
     them."""
     limits: Limits = Limits()
+    egress: Egress = Egress()
     warm: Annotated[int, Field(ge=0, le=16)] = 0
     """Sandboxes that a process which uses this profile keeps ready, so that opening one costs milliseconds. It pays
     for a server that works all day; what a proof needs is prepared without it."""

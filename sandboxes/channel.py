@@ -25,6 +25,7 @@ _SAID_MOST: Final = 2000
 class _Request:
     answer: asyncio.Future[bytes]
     slots: asyncio.Semaphore
+    sink: Callable[[memoryview], None] | None = None
     held: bytearray = field(default_factory=bytearray)
     window: int = WINDOW
     widened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,13 +65,21 @@ class Channel:
         if self._lost is not None:
             raise self._lost
 
-    async def ask(self, payload: bytes, body: AsyncIterator[bytes] | None = None, *, command: bool = False) -> bytes:
+    async def ask(
+        self,
+        payload: bytes,
+        body: AsyncIterator[bytes] | None = None,
+        *,
+        command: bool = False,
+        sink: Callable[[memoryview], None] | None = None,
+    ) -> bytes:
         """Send a request and return its answer.
 
         Args:
             payload: of the OPEN frame: what is asked.
             body: chunks of at most CHUNK bytes that follow it.
             command: whether it counts as a command or as a request for files.
+            sink: takes what comes of the answer before its end, as it comes; it is not returned then.
 
         Raises SandboxLost, NotStarted and HelperDied. A request that is cancelled is ended in the sandbox first.
         """
@@ -81,7 +90,7 @@ class Channel:
             raise self._again(self._lost)
         self._last_id += 1
         number = self._last_id
-        request = _Request(self._loop.create_future(), slots)
+        request = _Request(self._loop.create_future(), slots, sink)
         request.answer.add_done_callback(_look_at)
         self._requests[number] = request
         self._beat()
@@ -139,7 +148,10 @@ class Channel:
         request = self._requests.get(number)
         match kind:
             case Frame.DATA if request is not None:
-                request.held += payload
+                if request.sink is None:
+                    request.held += payload
+                else:
+                    request.sink(payload)
             case Frame.END if request is not None:
                 request.held += payload
                 self._finish(number, request)

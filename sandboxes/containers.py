@@ -25,6 +25,8 @@ from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
 START_SECONDS: Final = 30.0
 _GONE: Final = (404, 409)
 """Removing what is gone, or what is being removed already, is as good as done."""
+_LEAVING_SECONDS: Final = 5
+"""For a supervisor to leave, and the engine to remove what it leaves; then the engine is told to kill."""
 _PULSES: Final = 4
 """Times within a supervisor's patience that its host says something."""
 
@@ -98,11 +100,17 @@ class Containers:
     async def end(self, started: Started) -> None:
         """End and remove a container that lives."""
         self._living.pop(started.id, None)
-        started.stream.close()
-        await self.remove(started.id)
+        # Its supervisor leaves by itself, which is quicker than an engine's killing, and the engine removes it then.
+        started.stream.write(encode_frame(0, Frame.LEAVE))
+        try:
+            await self._engine.call("wait", started.id, timeout=_LEAVING_SECONDS, condition="removed", ignore=_GONE)
+        except EngineUnavailable:  # none answers, or it takes too long
+            await self.remove(started.id)
+        finally:
+            started.stream.close()
 
     async def remove(self, container: str) -> None:
-        """Remove a container."""
+        """Remove a container, whatever it does."""
         try:
             await self._engine.call("remove_container", container, force=True, v=True, ignore=_GONE)
         except EngineUnavailable:
@@ -129,6 +137,7 @@ class Containers:
             return await self._create_on(await self._layers.image_on(image), profile, owner, name)
 
     async def _create_on(self, layered: str, profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
+        options = host_options(profile)
         created = await self._engine.call(
             "create_container",
             layered,
@@ -142,8 +151,10 @@ class Containers:
             stdin_open=True,
             # Attached to its owner, it ends when the owner does; detached, it waits for somebody to fetch its work.
             detach=owner.commit is not None,
+            # Not even the engine's empty network: its making takes the engine as long as everything else together.
+            network_disabled=options["network_mode"] == "none",
             healthcheck={"test": ["NONE"]},
             name=name,
-            host_config=HostConfig(version="1.41", **host_options(profile)),
+            host_config=HostConfig(version="1.41", **options),
         )
         return str(created["Id"])

@@ -9,9 +9,10 @@ from typing import Any, Final, Self
 
 import structlog
 
-from assay.errors import AssayError
+from assay.errors import AssayError, SandboxRefused
 from assay.records.sandboxes import Image, Reaped, SandboxOwner, SandboxProfile
 from assay.sandboxes.containers import Containers, Started
+from assay.sandboxes.egress.ways import WaysOut
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.catalog import image_from
 from assay.sandboxes.leftovers import Leftovers
@@ -35,6 +36,7 @@ class DockerProvider:
         lifetime: seconds after which a sandbox ends by itself, and counts as left over even if its owner lives.
         patience: seconds for which a sandbox that holds work waits for somebody to keep it when its owner was killed.
         shelf_life: seconds for which a sandbox that was prepared may wait to be opened.
+        ways_out: opens the ways out that profiles grant; without it, such a profile is refused.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class DockerProvider:
         lifetime: float = _LIFETIME,
         patience: float = _PATIENCE,
         shelf_life: float = MOST_SECONDS,
+        ways_out: WaysOut | None = None,
     ) -> None:
         self._engine = engine if engine is not None else Engine()
         self._containers = Containers(self._engine, lifetime=lifetime, patience=patience)
         self._pool = WarmPool(self._start_unowned, self._containers.end, most_seconds=shelf_life)
         self._leftovers = Leftovers(self._engine, self._containers.remove)
+        self._ways_out = ways_out
         self._open: dict[str, SupervisedSandbox] = {}
         self._renaming: set[asyncio.Task[None]] = set()
 
@@ -66,9 +70,24 @@ class DockerProvider:
         Where one was prepared that fits, it is that one. What holds work never is: it is labelled with whose it is.
         """
         check_profile(profile)
+        if not profile.egress.granted:
+            return self._hand_out(await self._start(profile, owner), profile)
+        if self._ways_out is None:
+            raise SandboxRefused(
+                "The profile grants a way out, and this provider has none: nobody would be told of what is asked.",
+                next_step="give DockerProvider its ways_out, or take `egress` out of the profile",
+            )
+        sandbox = self._hand_out(await self._start(profile, owner), profile)
+        try:
+            await sandbox.let_out(self._ways_out, owner)
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
+
+    async def _start(self, profile: SandboxProfile, owner: SandboxOwner) -> Started:
         if owner.commit is not None:
-            image = await self._containers.inspect(profile.image)
-            return self._hand_out(await self._containers.start(image, profile, owner), profile)
+            return await self._containers.start(await self._containers.inspect(profile.image), profile, owner)
         started = await self._take(profile)
         if started is None:
             image = await self._containers.inspect(profile.image)
@@ -79,7 +98,7 @@ class DockerProvider:
             renaming.add_done_callback(self._renaming.discard)
         if profile.warm:
             self._pool.keep(profile, profile.warm)
-        return self._hand_out(started, profile)
+        return started
 
     async def _take(self, profile: SandboxProfile) -> Started | None:
         """Return one that was prepared, on the image that the profile means now."""

@@ -34,7 +34,7 @@ RUN_REPORT: Final = 2
 
 
 class Frame(IntEnum):
-    """What a frame is: the first five from the host, the others, and DATA, from the supervisor."""
+    """What a frame is: the first five and LEAVE from the host, the others, and DATA, from the supervisor."""
 
     OPEN = 1
     DATA = 2
@@ -46,6 +46,7 @@ class Frame(IntEnum):
     CREDIT = 8
     PONG = 9
     HELLO = 10
+    LEAVE = 11
 
 
 def encode_frame(request: int, kind: Frame, payload: bytes = b"") -> bytes:

@@ -19,10 +19,16 @@ from assay.sandboxes.owners import OwnerProcess, make_labels
 SUPERVISOR: Final = "/.assay/supervisor"
 """Where it lies in the container."""
 LAYER_LABEL: Final = "dev.assay.supervisor"
-"""On every image made here: digest of the supervisor. By it `prune` finds them."""
+"""On every image made here: digest of what was added. By it `prune` finds them."""
 BASE_LABEL: Final = "dev.assay.supervisor.base"
 """On every image made here: id of the image below."""
 _REPOSITORY: Final = "assay-sandbox/supervised"
+_HOSTS: Final = b"""\
+127.0.0.1\tlocalhost
+127.0.1.1\tsandbox
+::1\tlocalhost ip6-localhost ip6-loopback
+"""
+"""A container without network is given no such file by the engine, and programs ask for `localhost`."""
 _MAKING_SECONDS: Final = 3600.0
 """After which a container that such an image was being made in counts as left over."""
 _MACHINES: Final = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
@@ -67,23 +73,22 @@ class SupervisorLayers:
                 f"The image declares the volumes {sorted(volumes)}, which are disk space without a limit.",
                 next_step="build an image without VOLUME",
             )
-        binary = await asyncio.to_thread(read_supervisor, base["Architecture"])
-        digest = digest_of_bytes(binary)
-        labels = {LAYER_LABEL: digest, BASE_LABEL: base["Id"]}
+        layer = await asyncio.to_thread(_pack_layer, base["Architecture"])
+        labels = {LAYER_LABEL: digest_of_bytes(layer), BASE_LABEL: base["Id"]}
         found = await self._engine.call(
             "images", filters={"label": [f"{name}={text}" for name, text in labels.items()]}
         )
         if found:
             return str(found[0]["Id"])
-        return await self._make(base["Id"], binary, labels)
+        return await self._make(base["Id"], layer, labels)
 
-    async def _make(self, base: str, binary: bytes, labels: dict[str, str]) -> str:
-        """A container that never starts, a file put into it, a commit: no builder and no registry needed."""
+    async def _make(self, base: str, layer: bytes, labels: dict[str, str]) -> str:
+        """A container that never starts, files put into it, a commit: no builder and no registry needed."""
         tag = hashlib.sha256(f"{base}\n{labels[LAYER_LABEL]}".encode()).hexdigest()[:16]
         mine = make_labels(SandboxOwner(run="layer", role="layer"), OwnerProcess.current(), lifetime=_MAKING_SECONDS)
         created = await self._engine.call("create_container", base, command=["-"], labels=mine)
         try:
-            await self._engine.call("put_archive", created["Id"], "/", _pack(binary))
+            await self._engine.call("put_archive", created["Id"], "/", layer)
             made = await self._engine.call(
                 "commit", created["Id"], repository=_REPOSITORY, tag=tag, conf={"Labels": labels}
             )
@@ -92,11 +97,11 @@ class SupervisorLayers:
         return str(made["Id"])
 
 
-async def prune_layers(engine: Engine) -> tuple[str, ...]:
+async def prune_layers(engine: Engine, *, dry: bool = False) -> tuple[str, ...]:
     """Remove the images made here whose supervisor is another one by now, or whose image below is gone.
 
     Returns the ids of what was removed; an image that a container still uses stays. To be called before
-    images below are pruned, since the engine keeps what another image stands on.
+    images below are pruned, since the engine keeps what another image stands on. A dry run only tells.
     """
     everything = await engine.call("images", all=True)
     present = {image["Id"] for image in everything}
@@ -106,22 +111,32 @@ async def prune_layers(engine: Engine) -> tuple[str, ...]:
         if LAYER_LABEL not in labels:
             continue
         machine = (await engine.call("inspect_image", image["Id"]))["Architecture"]
-        current = digest_of_bytes(await asyncio.to_thread(read_supervisor, machine))
+        current = digest_of_bytes(await asyncio.to_thread(_pack_layer, machine))
         if labels[LAYER_LABEL] == current and labels.get(BASE_LABEL) in present:
             continue
-        await engine.call("remove_image", image["Id"], ignore=(404, 409))
+        if not dry:
+            await engine.call("remove_image", image["Id"], ignore=(404, 409))
         removed.append(image["Id"])
+    if dry:
+        return tuple(removed)
     left = {image["Id"] for image in await engine.call("images", all=True)}
     return tuple(identity for identity in removed if identity not in left)
 
 
-def _pack(binary: bytes) -> bytes:
+def _pack_layer(machine: str) -> bytes:
+    """Return an archive of what is added: the supervisor, and the files that an engine makes for a network."""
+    files = (
+        (SUPERVISOR.strip("/"), read_supervisor(machine), 0o755),
+        ("etc/hosts", _HOSTS, 0o644),
+        ("etc/resolv.conf", b"", 0o644),
+    )
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        folder = tarfile.TarInfo(SUPERVISOR.strip("/").rpartition("/")[0])
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(folder)
-        file = tarfile.TarInfo(SUPERVISOR.strip("/"))
-        file.mode, file.size = 0o755, len(binary)
-        archive.addfile(file, io.BytesIO(binary))
+        for name, data, mode in files:
+            folder = tarfile.TarInfo(name.rpartition("/")[0])
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(folder)
+            file = tarfile.TarInfo(name)
+            file.mode, file.size = mode, len(data)
+            archive.addfile(file, io.BytesIO(data))
     return packed.getvalue()

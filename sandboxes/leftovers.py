@@ -93,7 +93,7 @@ class Leftovers:
             raise InfrastructureError("The sandbox of a dead process can be looked through, and nothing else.")
 
         sandbox = SupervisedSandbox(
-            container[:12], Image(name=profile.image, id=image), profile, channel, {}, leave, refuse
+            container[:12], Image(name=profile.image, id=image), profile, channel, {}, leave, refuse, used=True
         )
         try:
             await channel.greet(START_SECONDS)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from assay.errors import SandboxRefused
+from assay.policies.egress import parse_destination, parse_network
 from assay.records.sandboxes import SandboxProfile
+from assay.sandboxes.egress.environment import ENVIRONMENT
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE
 
 USER: Final = 10001
@@ -40,6 +42,13 @@ def check_profile(profile: SandboxProfile) -> None:
     for name in profile.environment:
         if not name or "=" in name or "\0" in name + profile.environment[name]:
             raise SandboxRefused(f"The environment of a profile cannot have the name {name!r}.")
+    try:
+        for destination in profile.egress.allow:
+            parse_destination(destination)
+        for network in profile.egress.networks:
+            parse_network(network)
+    except ValueError as error:
+        raise SandboxRefused(f"The way out that a profile grants cannot be: {error}.") from None
 
 
 def base_environment(image: Mapping[str, str], profile: SandboxProfile) -> dict[str, str]:
@@ -48,6 +57,8 @@ def base_environment(image: Mapping[str, str], profile: SandboxProfile) -> dict[
     if profile.workspace == "read-only":
         # Its files belong to another user, which git takes for an attack on the caller.
         own |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    if profile.egress.granted:
+        own |= ENVIRONMENT
     return {"PATH": DEFAULT_PATH} | dict(image) | own | profile.environment
 
 

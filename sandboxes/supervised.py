@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from assay.errors import DiskFull, SandboxLost, SandboxRefused
-from assay.records.sandboxes import CommandResult, Image, OutOfMemory, Process, SandboxProfile, TimedOut
+from assay.records.sandboxes import CommandResult, Image, OutOfMemory, Process, SandboxOwner, SandboxProfile, TimedOut
 from assay.records.trees import Contents, TakenTree, Tree
 from assay.sandboxes.channel import Channel
+from assay.sandboxes.egress.tunnel import Tunnel
+from assay.sandboxes.egress.ways import WaysOut
 from assay.sandboxes.frames import (
     HelperDied,
     NotStarted,
@@ -43,6 +45,8 @@ class SupervisedSandbox:
         environment: Mapping[str, str],
         remove: Callable[[], Awaitable[None]],
         hold: Callable[[], Awaitable[None]],
+        *,
+        used: bool = False,
     ) -> None:
         self._name = name
         self._image = image
@@ -52,7 +56,11 @@ class SupervisedSandbox:
         self._remove = remove
         self._hold = hold
         self._closing: asyncio.Task[None] | None = None
+        self._way_out: Tunnel | None = None
         self._transfer = TreeTransfer(self._ask, profile)
+        if used:  # its workspace is not the empty one of a new sandbox
+            with self._transfer.disturbed():
+                pass
 
     @property
     def id(self) -> str:
@@ -172,6 +180,10 @@ class SupervisedSandbox:
         """Say that from now on it holds work that is nowhere else; see `Sandbox.hold`."""
         await self._hold()
 
+    async def let_out(self, ways: WaysOut, owner: SandboxOwner) -> None:
+        """Open the way out that the profile grants, before the first command; raises SandboxLost, SandboxRefused."""
+        self._way_out = await ways.open(self._channel, self._profile, owner, self._name)
+
     async def close(self) -> None:
         """Kill everything in it and remove it; a close that is cancelled goes on in the background."""
         if self._closing is None:
@@ -180,7 +192,11 @@ class SupervisedSandbox:
 
     async def _close(self) -> None:
         self._channel.lose("it was closed")
-        await self._remove()
+        try:
+            await self._remove()
+        finally:
+            if self._way_out is not None:
+                await self._way_out.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -70,7 +70,7 @@ async def _build(engine: Engine, recipe: Recipe, places: BuildPlaces, *, anew: b
         progress("importing the root file system into the engine")
         raw = await _import(engine, recipe, archive)
     progress("trying its tools in a container")
-    packages = await _probe(engine, raw)
+    packages = await _probe(engine, raw, script(f"probe-{recipe.probe}.sh"))
     await _finish(engine, recipe, raw, base_digest=base_digest, packages=packages)
     built = await find_image(engine, recipe)
     if built is None:
@@ -169,10 +169,10 @@ async def _import(engine: Engine, recipe: Recipe, archive: Path) -> str:
     raise InfrastructureError(f"docker import of {archive} ended without an image", next_step="assay doctor")
 
 
-async def _probe(engine: Engine, image: str) -> tuple[str, ...]:
+async def _probe(engine: Engine, image: str, tools: str) -> tuple[str, ...]:
     """Use each tool in a container with no network, and return the packages as `name=version`, sorted."""
     options = await engine.call("create_host_config", network_mode="none")
-    command = ["/bin/sh", "-c", script("probe.sh")]
+    command = ["/bin/sh", "-c", tools]
     container = (await engine.call("create_container", image, command, host_config=options))["Id"]
     try:
         await engine.call("start", container)

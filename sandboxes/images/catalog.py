@@ -7,7 +7,6 @@ from typing import Any, Final
 from assay.errors import ImageMissing
 from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images.places import BuildPlaces, Progress
 from assay.sandboxes.images.recipes import Recipe, repository, upon
 
 NAME_LABEL: Final = "dev.assay.image"
@@ -16,9 +15,16 @@ PACKAGES_LABEL: Final = "dev.assay.packages"
 BASE_LABEL: Final = "dev.assay.base"
 DIGEST_LABEL: Final = "dev.assay.base-digest"
 STATE_LABEL: Final = "dev.assay.state"
+UPON_LABEL: Final = "dev.assay.dependencies.base"
+"""On a layer of dependencies: id of the image below. By it such layers are found."""
+LOCK_LABEL: Final = "dev.assay.dependencies.lock"
+"""On a layer of dependencies: digest and path of the lock file."""
+DEPENDENCIES_LABEL: Final = "dev.assay.dependencies.packages"
+"""On a layer of dependencies: what was installed, `name=version`, separated by spaces."""
+FETCHED_LABEL: Final = "dev.assay.dependencies.files"
+"""On a layer of dependencies: digest of the names and digests of the files that were installed."""
 BUILDING: Final = "building"
 READY: Final = "ready"
-_IN_USE: Final = 409
 
 
 def image_labels(recipe: Recipe, *, base_digest: str | None, packages: tuple[str, ...]) -> dict[str, str]:
@@ -41,12 +47,26 @@ def image_from(attributes: dict[str, Any]) -> Image:
     labels = (attributes.get("Config") or {}).get("Labels") or attributes.get("Labels") or {}
     names = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
     foreign_digest = next((name.partition("@")[2] for name in attributes.get("RepoDigests") or ()), None)
+    added = [f"pypi/{package}" for package in labels.get(DEPENDENCIES_LABEL, "").split()]
+    packages = [*labels.get(PACKAGES_LABEL, "").split(), *added]
     return Image(
         name=labels.get(NAME_LABEL) or next(iter(names), attributes["Id"]),
         id=attributes["Id"],
         digest=labels.get(DIGEST_LABEL) or foreign_digest,
-        packages=tuple(package.replace("=", " ", 1) for package in labels.get(PACKAGES_LABEL, "").split()),
+        packages=tuple(package.replace("=", " ", 1) for package in packages),
+        lock=labels.get(LOCK_LABEL, "").partition(" ")[0] or None,
     )
+
+
+async def inspect_named(engine: Engine, name: str) -> dict[str, Any]:
+    """Return what the engine says of an image, by a recipe's name or a reference; raises ImageMissing."""
+    reference = name if any(mark in name for mark in ":/@") else f"{repository(name)}:latest"
+    try:
+        found: dict[str, Any] = await engine.call("inspect_image", reference)
+    except ImageMissing as error:
+        step = f"assay sandbox build {name}" if reference != name else f"make {name!r} known to the engine"
+        raise ImageMissing(f"The engine does not have the image {reference!r}.", next_step=step) from error
+    return found
 
 
 async def find_image(engine: Engine, recipe: Recipe) -> Image | None:
@@ -82,45 +102,5 @@ async def list_images(engine: Engine) -> tuple[Image, ...]:
     return tuple(image_from(attributes) for attributes in newest_first)
 
 
-async def prune_images(
-    engine: Engine,
-    recipes: tuple[Recipe, ...],
-    places: BuildPlaces,
-    *,
-    progress: Progress = lambda line: None,
-) -> tuple[str, ...]:
-    """Remove what builds left behind and the images that none of `recipes` makes any more; return the ids removed.
-
-    An image that a container still uses stays, and so does one with a name that is not assay's own.
-    Waits for a build that is under way with the same cache.
-    """
-    wanted = {(recipe.name, recipe.key) for recipe in recipes}
-    removed = []
-    async with places.one_builder(progress):
-        for attributes in await engine.call("images", filters={"label": NAME_LABEL}):
-            labels = attributes.get("Labels") or {}
-            if labels.get(STATE_LABEL) == READY and (labels[NAME_LABEL], labels.get(RECIPE_LABEL)) in wanted:
-                continue
-            names = [name for name in attributes.get("RepoTags") or () if name != "<none>:<none>"]
-            if not all(name.startswith(repository("")) for name in names):
-                continue
-            if await _remove(engine, names or [attributes["Id"]]):
-                removed.append(attributes["Id"])
-                progress(f"removed {names[0] if names else attributes['Id']}")
-    return tuple(removed)
-
-
 def _own_name(labels: dict[str, str]) -> str:
     return f"{repository(labels[NAME_LABEL])}:{labels.get(RECIPE_LABEL)}"
-
-
-async def _remove(engine: Engine, names: list[str]) -> bool:
-    """Remove an image by all its names; False where something still needs it."""
-    for name in names:
-        try:
-            removed = await engine.call("remove_image", name, ignore=(_IN_USE,))
-        except ImageMissing:
-            continue
-        if removed is None:
-            return False
-    return True

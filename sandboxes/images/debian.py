@@ -78,7 +78,7 @@ async def root_archive(recipe: Recipe, places: BuildPlaces, progress: Progress, 
             raise disk_full(f"{places.cache}: {NEEDED_BYTES >> 20} MiB are needed to build an image")
         root = work / "root"
         root.mkdir(mode=0o755)
-        await _bootstrap(recipe, root, progress)
+        await _bootstrap(recipe, root, places.debs(), progress)
         progress("taking out what a sandbox has no use for")
         await _finish(root)
         progress("packing the root file system")
@@ -175,11 +175,12 @@ def _contained(command: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", *namespaces, "--", *command]
 
 
-async def _bootstrap(recipe: Recipe, root: Path, progress: Progress) -> None:
+async def _bootstrap(recipe: Recipe, root: Path, debs: Path, progress: Progress) -> None:
     """Run debootstrap; where it fails, the reason stands in its log and not in what it prints."""
     mirror = await find_mirror(recipe)
     progress(f"debootstrap {mirror.suite} from {mirror.uri} (a minute or two)")
     options = ["--variant=minbase", "--force-check-gpg", f"--components={','.join(mirror.components)}"]
+    options.append(f"--cache-dir={debs}")  # what another image fetched already is checked, and not fetched again
     if recipe.packages:
         options.append(f"--include={','.join(recipe.packages)}")
     try:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,34 @@ class BuildPlaces:
             yield
         finally:
             os.close(descriptor)
+
+    def debs(self) -> Path:
+        """Return the directory of fetched packages, which the builds of all images share; only inside `one_builder`."""
+        path = (self.cache / "debs").absolute()
+        with disk_full_named(self.cache):
+            path.mkdir(exist_ok=True)
+        return path
+
+    def note_use(self, tag: str) -> None:
+        """Remember that an image was used now, so that `prune` can tell which ones nobody needs any more."""
+        with disk_full_named(self.cache):
+            uses = self.cache / "uses"
+            uses.mkdir(parents=True, exist_ok=True)
+            (uses / tag.replace("/", "_")).touch()
+
+    def last_use(self, tag: str) -> float:
+        """Return when an image was used last from this cache, seconds since 1970; 0 where that is not known."""
+        try:
+            return (self.cache / "uses" / tag.replace("/", "_")).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def sweep(self, *, recipes_kept: Collection[str]) -> None:
+        """Delete packages, and root file systems of other recipes (`NAME-KEY`); only inside `one_builder`."""
+        shutil.rmtree(self.cache / "debs", ignore_errors=True)
+        for archive in self.cache.glob("*.tar.gz*"):
+            if archive.name.partition(".tar.gz")[0] not in recipes_kept:
+                archive.unlink(missing_ok=True)
 
     @contextmanager
     def working_directory(self) -> Iterator[Path]:

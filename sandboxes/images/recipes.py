@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from assay.errors import ConfigurationError
 from assay.records.base import Record, digest_of
 
-NAMES: Final = ("python",)
+NAMES: Final = ("base", "node", "python")
 """Recipes that are shipped."""
 
 FORMAT: Final = 1
@@ -30,12 +30,15 @@ class Recipe(Record):
     """Debian release that is bootstrapped on a Debian machine, where no registry answers."""
     packages: tuple[DebianPackage, ...] = ()
     """Debian packages beyond the minimal system; the same for both ways."""
+    probe: Annotated[str, Field(pattern=r"^[a-z]+$")] = "python"
+    """Which tools a new image must prove to have: `probe-NAME.sh` beside this module."""
 
     @property
     def key(self) -> str:
         """Sixteen hexadecimal digits that change whenever a build would come out differently by intention."""
-        made_with = {"format": FORMAT, "finish": script("finish.sh"), "probe": script("probe.sh")}
-        return digest_of({"recipe": self.model_dump(mode="json"), **made_with}).removeprefix("sha256:")[:16]
+        made_with = {"format": FORMAT, "finish": script("finish.sh"), "probe": script(f"probe-{self.probe}.sh")}
+        made_of = self.model_dump(mode="json", exclude={"probe"})
+        return digest_of({"recipe": made_of, **made_with}).removeprefix("sha256:")[:16]
 
     @property
     def tag(self) -> str:

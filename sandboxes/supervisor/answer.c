@@ -84,6 +84,12 @@ void answer_number(struct answer *answer, uint64_t value, unsigned base, char af
     answer_add(answer, at, (size_t)(text + sizeof text - at));
 }
 
+void answer_flush(struct answer *answer)
+{
+    if (answer->used)
+        answer_send(answer, F_DATA);
+}
+
 void answer_end(struct answer *answer) { answer_send(answer, F_END); }
 
 uint32_t field_u32(struct fields *fields)

@@ -118,6 +118,8 @@ void serve_files(const struct house *house, char asked, const struct request *re
     static struct answer answer;
     struct fields fields = {request->payload, request->payload + request->length, 1};
     answer.request = request;
+    if (asked == ASK_TUNNEL)
+        serve_tunnel(request);
     act_as(asked == ASK_PUT ? house->keeper : house->user);
     switch (asked) {
     case ASK_READ:

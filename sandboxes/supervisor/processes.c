@@ -42,9 +42,9 @@ static void list_process(struct answer *answer, int proc, const char *name)
         return;
     ssize_t length = read_all(directory, "stat", stat, sizeof stat);
     char *after = length > 0 ? strrchr(stat, ')') : NULL;
-    /* The supervisor and its helpers have the real user 0, which no command can have. */
+    /* The supervisor and its helpers have the real user 0, or the tunnel's, which no command can have. */
     if (after && sscanf(after + 1, " %c %d", &state, &parent) == 2 && read_users(directory, &real, &effective) == 0 &&
-        real != 0) {
+        real != 0 && real != TUNNEL_USER) {
         length = read_all(directory, "cmdline", command, sizeof command);
         while (length > 0 && command[length - 1] == 0)
             length--;

@@ -23,6 +23,7 @@
 #define F_EOF 3u    /* the request's body is complete */
 #define F_KILL 4u   /* end the request: kill its command's tree */
 #define F_PING 5u
+#define F_LEAVE 11u /* end the sandbox */
 
 /* supervisor to host */
 #define F_END 6u    /* last bytes of the answer */
@@ -40,6 +41,9 @@
 #define ASK_GET 'g'
 #define ASK_PUT 'p'
 #define ASK_PROCESSES 's'
+#define ASK_TUNNEL 'T'
+
+#define TUNNEL_USER 10003u /* serves connections of commands: nobody whom a command could be */
 
 /* The running supervisor, as its helpers inherit it. */
 struct house {
@@ -68,6 +72,7 @@ void answer_text(struct answer *answer, const char *format, ...) __attribute__((
 void answer_u32(struct answer *answer, uint32_t value);
 void answer_u64(struct answer *answer, uint64_t value);
 void answer_number(struct answer *answer, uint64_t value, unsigned base, char after);
+void answer_flush(struct answer *answer); /* what is there goes out now, and more follows */
 void answer_end(struct answer *answer);
 
 /* Fields of a payload, in order; `ok` falls to 0 at the first that is not there. */
@@ -102,6 +107,8 @@ void list_tree(struct answer *answer, const char *root);
 void get_files(struct answer *answer, struct fields *fields);
 /* put.c */
 void put_files(struct answer *answer, const char *root);
+/* tunnel.c */
+_Noreturn void serve_tunnel(const struct request *request);
 /* processes.c */
 void list_processes(struct answer *answer);
 /* files.c, shared: an error about a path ends the answer and the helper. */

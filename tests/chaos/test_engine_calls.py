@@ -83,7 +83,7 @@ def resumed_from(run: Called, points: Sequence[tuple[Where, Phase]], *, missed: 
 def test_killed_at_each_kind_of_call(one: Called) -> None:
     """Before and after each method of the engine: the resumed run has the same tree, and no container is left."""
     methods = {point.what for point in one.points}
-    assert methods >= {"inspect_image", "create_container", "attach_socket", "start", "remove_container", "containers"}
+    assert methods >= {"inspect_image", "create_container", "attach_socket", "start", "rename", "wait", "containers"}
     assert resumed_from(one, kinds(one.points)) == {}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.records.sandboxes import SandboxProfile
-from assay.sandboxes import docker as docker_module
+from assay.sandboxes import containers as containers_module
 from assay.sandboxes.conformance import Case, Failed, Passed, Unsupported, cases, check_all, check_case
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.fake import FakeOutcome, FakeSandboxProvider
@@ -82,7 +82,7 @@ async def test_the_suite_sees_missing_isolation(
             broken["memswap_limit"] = value
         return broken
 
-    monkeypatch.setattr(docker_module, "host_options", options)
+    monkeypatch.setattr(containers_module, "host_options", options)
     assert isinstance(await check_case(CASES[name], provider, profile, isolates=True), Failed)
 
 

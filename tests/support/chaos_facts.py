@@ -15,8 +15,8 @@ from assay.records.base import Record
 from assay.records.entries import Entry, EntryKind
 from assay.records.runs import RunStatus
 
-_LIFE = (EntryKind.RUN_RESUMED, EntryKind.RUN_PARKED, EntryKind.RUN_FAILED)
-"""What depends on how often a run was interrupted, and on nothing else."""
+_LIFE = (EntryKind.RUN_RESUMED, EntryKind.RUN_PARKED, EntryKind.RUN_FAILED, EntryKind.WORK_RESCUED)
+"""What depends on how often a run was interrupted and where, and on nothing else."""
 
 
 class Facts(Record):

@@ -1,0 +1,125 @@
+"""A sandbox for a person to look around in: fresh, with a repository's files in it, and as isolated as any other."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import tarfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.app.configuration import settings_for
+from assay.app.dependencies import layers_on, places, with_dependencies
+from assay.errors import ConfigurationError, RepositoryError
+from assay.policies.loading import default_settings
+from assay.policies.settings import Settings
+from assay.records.sandboxes import SandboxOwner, SandboxProfile
+from assay.records.trees import EXECUTABLE, SYMLINK, Tree
+from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.engine import Engine
+from assay.sandboxes.profiles import base_environment
+from assay.sandboxes.protocol import Sandbox
+from assay.sandboxes.terminals import Terminal, open_terminal
+from assay.store.git import GitStore
+from assay.store.state import StateDirectory, state_root
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What a person wants a shell in."""
+
+    repo: Path | None = None
+    """None: the repository around the working directory, where there is one."""
+    profile: str = "default"
+    image: str | None = None
+    """In the place of the profile's."""
+    config: Path | None = None
+
+
+class Shell:
+    """An open sandbox and where its files came from."""
+
+    def __init__(self, sandbox: Sandbox, engine: Engine, profile: SandboxProfile, git: GitStore, origin: str) -> None:
+        self.sandbox = sandbox
+        self.origin = origin
+        """What lies in it, in words."""
+        self._engine, self._profile, self._git = engine, profile, git
+
+    async def terminal(self) -> Terminal:
+        """Return a shell on a terminal."""
+        given = {"TERM": "xterm-256color", "PS1": r"sandbox:\w\$ "}
+        environment = {**given, **base_environment(await self._image_environment(), self._profile)}
+        return await open_terminal(self._engine, self.sandbox.id, environment)
+
+    async def export(self, path: Path) -> int:
+        """Write the files that the sandbox holds now into a tar file, and return how many."""
+        taken = await self.sandbox.take_tree()
+        with tarfile.open(path, "w") as archive:
+            for name, file in sorted(taken.tree.items()):
+                data = taken.fresh.get(file.oid)
+                data = self._git.contents.read(file.oid) if data is None else data
+                entry = tarfile.TarInfo(name)
+                entry.mode = 0o755 if file.mode == EXECUTABLE else 0o644
+                if file.mode == SYMLINK:
+                    entry.type, entry.linkname = tarfile.SYMTYPE, data.decode(errors="surrogateescape")
+                    archive.addfile(entry)
+                else:
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+        return len(taken.tree)
+
+    async def _image_environment(self) -> dict[str, str]:
+        found = await self._engine.call("inspect_image", self.sandbox.image.id)
+        variables = (found.get("Config") or {}).get("Env") or []
+        return dict(variable.split("=", 1) for variable in variables if "=" in variable)
+
+
+@asynccontextmanager
+async def open_shell(wish: Wish, progress: Callable[[str], None], root: Path | None = None) -> AsyncIterator[Shell]:
+    """Open a fresh sandbox with a repository's HEAD in it, and remove it at the end.
+
+    Raises RepositoryError, ConfigurationError, and what opening a sandbox raises.
+    """
+    state = StateDirectory.open(root or state_root(os.environ))
+    ref = f"refs/assay/shells/{secrets.token_hex(4)}"
+    engine = Engine()
+    async with await GitStore.open(state.git) as git, DockerProvider(engine) as provider:
+        try:
+            settings, tree, origin = await _look_up(git, wish, ref, engine, progress, root)
+            profile = _profile(settings, wish)
+            async with await provider.open(profile, SandboxOwner(run="shell", role="shell")) as sandbox:
+                await sandbox.put_tree(tree, git.contents)
+                yield Shell(sandbox, engine, profile, git, origin)
+        finally:
+            await git.delete_refs(ref)
+
+
+async def _look_up(
+    git: GitStore, wish: Wish, ref: str, engine: Engine, progress: Callable[[str], None], root: Path | None
+) -> tuple[Settings, Tree, str]:
+    """Return the settings in force, the files to put in, and both in words."""
+    try:
+        commit = await git.adopt(wish.repo or Path(), "HEAD", ref)
+    except RepositoryError:
+        if wish.repo is not None:
+            raise
+        return default_settings(), {}, "nothing: there is no repository here"
+    settings, _ = await settings_for(git, wish.repo or Path(), None, wish.config)
+    if wish.image is None and wish.profile in {"default", *settings.sandboxes}:
+        layers = layers_on(engine, places(root), progress)
+        settings = await with_dependencies(git, layers, settings, commit, (wish.profile,))
+    return settings, await git.tree(commit), f"the files of {commit[:12]}"
+
+
+def _profile(settings: Settings, wish: Wish) -> SandboxProfile:
+    try:
+        profile = settings.sandbox(wish.profile)
+    except KeyError:
+        known = ", ".join(sorted({"default", *settings.sandboxes}))
+        raise ConfigurationError(
+            f"there is no sandbox profile {wish.profile!r}", next_step=f"choose one of: {known}"
+        ) from None
+    return profile if wish.image is None else profile.model_copy(update={"image": wish.image, "dependencies": None})
