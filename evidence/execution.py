@@ -101,6 +101,7 @@ class Bench:
         self._waiting = 0
         self._promised = 0
         """Sandboxes that the provider was told of, and that were not opened yet."""
+        self._closing: list[asyncio.Task[None]] = []
 
     def promise(self, count: int) -> None:
         """Let the provider know that at least so many sandboxes will be opened from now on."""
@@ -109,11 +110,14 @@ class Bench:
             self._promised = count
             self._sandboxes.prepare(self._profile, more)
 
-    def release(self) -> None:
-        """Let the provider know that what was promised and not opened will not be."""
+    async def close(self) -> None:
+        """Wait until every sandbox is gone, and have none prepared any more; raises what closing one met."""
         if self._promised:
             self._sandboxes.prepare(self._profile, -self._promised)
             self._promised = 0
+        for met in await asyncio.gather(*self._closing, return_exceptions=True):
+            if isinstance(met, BaseException):
+                raise met
 
     def identify(self, order: Order) -> str:
         """Return the id of an order's evidence: what is executed again is the same evidence."""
@@ -197,11 +201,14 @@ class Bench:
         tree = await self._git.tree(order.tree)
         owner = SandboxOwner(run=self._run, role="check", step=name)
         self._promised = max(0, self._promised - 1)
-        async with await self._sandboxes.open(self._profile, owner) as sandbox:
+        sandbox = await self._sandboxes.open(self._profile, owner)
+        try:
             await sandbox.put_tree(tree, self._git.contents)
             if order.check is not None:
                 return await self._command(sandbox, order, order.check, name)
             return await self._tests(sandbox, order, tree, name)
+        finally:  # nobody has to wait until it is gone but whoever ends the proof
+            self._closing.append(asyncio.get_running_loop().create_task(sandbox.close()))
 
     async def _command(self, sandbox: Sandbox, order: Order, check: Check, name: str) -> Evidence:
         started, project = self._clock.now(), self._settings.project

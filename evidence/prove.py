@@ -45,6 +45,9 @@ from assay.store.protocol import Blobs, Clock, Ledger
 _FEWEST: Final = 2
 """Fresh sandboxes in which a refutation must reproduce, whatever the policy says."""
 
+_AHEAD: Final = 2
+"""Sandboxes that every proof opens, and that are started while it still puts its trees together."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -189,10 +192,11 @@ class Assayer:
             profile=profile,
             progress=self._progress,
         )
+        bench.promise(_AHEAD)
         try:
             yield bench
         finally:
-            bench.release()
+            await bench.close()
 
     async def _keep_witness(self, case: Case, verdict: Verdict) -> None:
         """Let a ref lead to the tree that a witness executes, so that it stays in the store."""
