@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from assay.app.egress import grant_path, read_grant, within
 from assay.errors import ConfigurationError
 from assay.policies.loading import default_settings, parse_settings
 from assay.policies.settings import Settings
@@ -20,7 +21,7 @@ async def settings_for(git: GitStore, repo: Path, revision: str | None, config: 
     """Return the settings, and where they come from in words.
 
     The repository's own file is read from the base commit, never from a work tree that an agent or
-    a half-finished edit may have changed.
+    a half-finished edit may have changed. It cannot grant its sandboxes a way out that no person granted.
     """
     if config is not None:
         try:
@@ -34,9 +35,9 @@ async def settings_for(git: GitStore, repo: Path, revision: str | None, config: 
     if file is None or file.mode not in (REGULAR, EXECUTABLE):
         return default_settings(), "built-in defaults"
     text = (await asyncio.to_thread(git.contents.read, file.oid)).decode(errors="replace")
-    return _relative_to(
-        parse_settings(text, name=f"{FILE} at {commit[:12]}"), repo.absolute()
-    ), f"{FILE} at {commit[:12]}"
+    source, path = f"{FILE} at {commit[:12]}", grant_path(os.environ)
+    settings = within(parse_settings(text, name=source), await read_grant(path), source=source, path=path)
+    return _relative_to(settings, repo.absolute()), source
 
 
 async def look_up_settings(repo: Path, config: Path | None, *, root: Path | None = None) -> tuple[Settings, str]:

@@ -66,6 +66,13 @@ def _delivered(entry: Entry) -> tuple[str, str]:
     return f"delivered branch {entry.body['branch']} at {_short(entry)}", "bold green"
 
 
+def _egress(entry: Entry) -> tuple[str, str]:
+    body = entry.body
+    asked = f"{body.get('method', 'something')} {body.get('host', '?')}:{body.get('port', '?')}"
+    stage, reason = body["stage"], body.get("reason")
+    return f"network: {asked} {stage}{f': {reason}' if reason else ''}", "yellow" if stage == "refused" else "dim"
+
+
 def _tokens(entry: Entry) -> int:
     given, made = entry.body.get("input_tokens"), entry.body.get("output_tokens")
     return sum(count for count in (given, made) if isinstance(count, int))
@@ -81,6 +88,7 @@ _WORDS: Mapping[EntryKind, Callable[[Entry], tuple[str, str]]] = {
     EntryKind.BASE_ADOPTED: lambda e: (f"base {_short(e)}", ""),
     EntryKind.MODEL_CALLED: lambda e: (f"model answered ({_tokens(e)} tokens)", "dim"),
     EntryKind.TOOL_CALLED: lambda e: (f"{e.body.get('tool')}: {e.body.get('outcome')}", "dim"),
+    EntryKind.EGRESS_ASKED: _egress,
     EntryKind.PLAN_MADE: _plan,
     EntryKind.COMMIT_MADE: lambda e: (f"commit {_short(e)}", ""),
     EntryKind.CLAIM_MADE: lambda e: (f"claims: {e.body['statement']}", "bold"),

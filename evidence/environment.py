@@ -12,6 +12,7 @@ from typing import Final
 from assay.evidence.expectations import Standing
 from assay.evidence.facts import Book, Subject
 from assay.policies.settings import Settings
+from assay.records.egress import Egress
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
 
@@ -40,9 +41,9 @@ def test_that_fails():
 def seal(settings: Settings) -> SandboxProfile:
     """Return the profile in which proofs are executed: the one that the policy names, with our variables."""
     profile = settings.sandbox(settings.proof.sandbox)
-    return profile.model_copy(
-        update={"workspace": "read-write", "warm": 0, "environment": {**_VARIABLES, **profile.environment}}
-    )
+    variables = {**_VARIABLES, **profile.environment}
+    sealed = {"workspace": "read-write", "warm": 0, "environment": variables, "egress": Egress()}
+    return profile.model_copy(update=sealed)
 
 
 def canary_tree() -> tuple[Tree, Mapping[str, bytes]]:

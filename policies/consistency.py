@@ -11,6 +11,7 @@ from pathspec import GitIgnoreSpec
 
 from assay.errors import ConfigurationError
 from assay.policies.budgets import price_of
+from assay.policies.egress import parse_destination, parse_network
 from assay.policies.file_rules import FILE_TOOLS
 from assay.policies.positions import KeyPath
 from assay.policies.rules import COMMAND_TOOL, check_examples
@@ -35,6 +36,7 @@ def inconsistencies(settings: Settings, *, roles: Collection[str], tools: Collec
             yield ("agents", name), f"unknown role {name!r}; {_hint(name, roles)}"
         yield from _role(settings, name, role, {*TOOLS, *tools})
     yield from _sandbox(settings, ("proof", "sandbox"), settings.proof.sandbox)
+    yield from _ways_out(settings)
     for name, gate in settings.gates.items():
         yield from _gate(name, gate)
     yield from _patterns(("paths", "tests"), settings.paths.tests)
@@ -90,6 +92,21 @@ def _sandbox(settings: Settings, place: KeyPath, name: str) -> Iterator[Problem]
     known = {"default", *settings.sandboxes}
     if name not in known:
         yield place, f"there is no sandbox profile {name!r}; {_hint(name, known)}"
+
+
+def _ways_out(settings: Settings) -> Iterator[Problem]:
+    for name, profile in settings.sandboxes.items():
+        place: KeyPath = ("sandboxes", name, "egress")
+        for key, parse in (("allow", parse_destination), ("networks", parse_network)):
+            for number, text in enumerate(getattr(profile.egress, key)):
+                try:
+                    parse(text)
+                except ValueError as error:
+                    yield (*place, key, number), str(error)
+        if profile.egress.networks and not profile.egress.granted:
+            yield (*place, "networks"), "ranges without hosts in `allow` lead nowhere"
+        if name == settings.proof.sandbox and profile.egress.granted:
+            yield ("proof", "sandbox"), f"a proof has no way out, and the profile {name!r} grants one; name another"
 
 
 def _gate(name: str, gate: GateSettings) -> Iterator[Problem]:

@@ -96,7 +96,7 @@ def split_host(text: str) -> tuple[str, str]:
     """Return host, brackets included, and port of `HOST:PORT`; the port is empty where there is none."""
     if text.startswith("["):
         host, _, rest = text.partition("]")
-        return f"{host}]", rest.removeprefix(":") if rest.startswith(":") else rest
+        return (f"{host}]", rest[1:]) if rest[:1] in ("", ":") else (text, "")
     host, _, port = text.partition(":")
     return host, port
 

@@ -21,6 +21,7 @@ class EntryKind(StrEnum):
     BASE_ADOPTED = "base.adopted"
     MODEL_CALLED = "model.called"
     TOOL_CALLED = "tool.called"
+    EGRESS_ASKED = "egress.asked"
     TREE_SAVED = "tree.saved"
     WORK_RESCUED = "work.rescued"
     ROLE_ENDED = "role.ended"

@@ -88,6 +88,7 @@ set_up_test_extras() {
     command -v chromium >/dev/null || missing+=(chromium)
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
     command -v gcc >/dev/null || missing+=(gcc)
+    command -v openssl >/dev/null || missing+=(openssl)
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
     # Unpacked and not installed: the package would start a service on a fixed port.
     if ! command -v docker-registry >/dev/null && [ ! -x "$SETUP_CACHE/registry/usr/bin/docker-registry" ]; then

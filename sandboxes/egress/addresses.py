@@ -42,14 +42,14 @@ async def open_addresses(host: str, port: int, networks: Iterable[Network], reso
 async def _look_up(host: str, port: int, resolve: Resolve) -> list[Address]:
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
-            found = await resolve(host, port)
+            found = [ipaddress.ip_address(address) for address in await resolve(host, port)]
     except TimeoutError:
         raise Refused(504, f"the name {host} was not resolved within {_RESOLVE_SECONDS:g} s") from None
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise Refused(502, f"the name {host} cannot be resolved ({error})") from None
     if not found:
         raise Refused(502, f"the name {host} has no address")
-    return [ipaddress.ip_address(address) for address in found]
+    return found
 
 
 async def connect(addresses: Sequence[Address], port: int) -> tuple[str, asyncio.StreamReader, asyncio.StreamWriter]:

@@ -192,15 +192,19 @@ class Carrier:
         while True:
             event = server.next_event()
             if event is h11.NEED_DATA:
-                server.receive_data(await self._receive())
+                data = await self._receive()
+                if not data and not status:
+                    raise Refused(502, "the server ended the connection before its answer")
+                server.receive_data(data)
             elif isinstance(event, h11.Response):
                 status = event.status_code
-                answer = h11.Response(status_code=status, reason=event.reason, headers=answer_headers(event.headers))
+                answer = h11.Response(
+                    status_code=status, reason=event.reason, headers=answer_headers(event.headers.raw_items())
+                )
                 await self._client.write(self._http.send(answer) or b"")
             elif isinstance(event, h11.Data):
                 await self._client.write(self._http.send(h11.Data(data=event.data)) or b"")
             elif isinstance(event, h11.EndOfMessage):
                 await self._client.write(self._http.send(h11.EndOfMessage()) or b"")
                 return status
-            elif not isinstance(event, h11.InformationalResponse):
-                raise ConnectionResetError("the server ended the connection before its answer")
+            # what is left are informational answers, which concern the server and us

@@ -15,6 +15,8 @@ HELLO_MAX: Final = 16_384
 ALERT_MEANT_OTHER: Final = bytes((21, 3, 3, 0, 2, 2, 49))
 """A fatal `access_denied` (RFC 8446, 6): TLS libraries show its name in their error."""
 
+_RECORDS: Final = 32
+"""Records that it may be split into: clients use one or two, and each is looked at whenever bytes arrive."""
 _RECORD: Final = 5
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
@@ -53,7 +55,7 @@ def read_hello(data: bytes) -> Hello | None:
 def _message(data: bytes) -> bytes | None:
     """Return the body of the ClientHello, put together from as many records as it was split into."""
     held = bytearray()
-    at = 0
+    at = records = 0
     while len(held) < _MESSAGE or len(held) < _MESSAGE + int.from_bytes(held[1:_MESSAGE]):
         head = data[at : at + _RECORD]
         if head[:1] not in (b"", bytes((_HANDSHAKE,))) or head[1:2] not in (b"", b"\3"):
@@ -61,17 +63,18 @@ def _message(data: bytes) -> bytes | None:
         if len(head) < _RECORD:
             return None
         length = int.from_bytes(head[3:])
-        if not 0 < length <= HELLO_MAX:
+        records += 1
+        if not 0 < length <= HELLO_MAX or records > _RECORDS:
             raise ValueError("the first message of TLS has an impossible length")
         held += data[at + _RECORD : at + _RECORD + length]
         if held and held[0] != _CLIENT_HELLO:
             raise ValueError("TLS does not begin with a ClientHello")
+        if len(held) >= _MESSAGE and int.from_bytes(held[1:_MESSAGE]) > HELLO_MAX:
+            raise ValueError("the first message of TLS is too long")
         if at + _RECORD + length > len(data):
             break
         at += _RECORD + length
     length = int.from_bytes(held[1:_MESSAGE])
-    if length > HELLO_MAX:
-        raise ValueError("the first message of TLS is too long")
     return bytes(held[_MESSAGE : _MESSAGE + length]) if len(held) >= _MESSAGE + length else None
 
 

@@ -26,6 +26,7 @@ Record = Callable[[EgressEvent], Awaitable[None]]
 """Is told of everything that happens to a request; what it raises keeps the request from happening."""
 
 _HEAD_SECONDS: Final = 10.0
+_FLUSH_SECONDS: Final = 2.0
 _SHOWN: Final = 5
 
 
@@ -96,7 +97,7 @@ class EgressProxy:
             await self._answer(request, client, Refused(503, f"this request cannot be recorded: {error.message}"))
         finally:
             if request.writer is not None:
-                _let_go(request.writer)
+                await _let_go(request.writer)
 
     async def _handle(self, request: _Request, client: Peer) -> None:
         asked = await self._read(request, client)
@@ -183,10 +184,11 @@ class EgressProxy:
         await self._record(event)
 
 
-_FLUSH_SECONDS: Final = 10.0
-
-
-def _let_go(writer: asyncio.StreamWriter) -> None:
-    """Close without waiting; what the server does not take in a while is dropped."""
+async def _let_go(writer: asyncio.StreamWriter) -> None:
+    """Close a connection to a server; what it does not take in a while is dropped."""
     writer.close()
-    asyncio.get_running_loop().call_later(_FLUSH_SECONDS, writer.transport.abort)
+    try:
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await writer.wait_closed()
+    except OSError:  # a TimeoutError, too
+        writer.transport.abort()

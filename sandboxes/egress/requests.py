@@ -101,7 +101,7 @@ async def read_request(http: h11.Connection, client: Peer) -> Asked:
 def _understand(request: h11.Request) -> Asked:
     method, target = request.method.decode("ascii"), request.target.decode("ascii", "backslashreplace")
     try:
-        asked = _tunnel(target) if method == "CONNECT" else _resource(method, target, list(request.headers))
+        asked = _tunnel(target) if method == "CONNECT" else _resource(method, target, request.headers.raw_items())
     except ValueError as error:
         raise Refused(400, str(error)) from None
     _check_head(request, asked)
@@ -136,9 +136,11 @@ def _resource(method: str, target: str, headers: Headers) -> Asked:
 def _passed_on(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return the headers that concern the other end, in their order, without Host."""
     headers = list(headers)
-    named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
+    named = {
+        token.strip().lower() for name, value in headers if name.lower() == b"connection" for token in value.split(b",")
+    }
     dropped = (_OF_THE_CONNECTION | named | {b"host"}) - {b"content-length", b"transfer-encoding"}
-    return [(name, value) for name, value in headers if name not in dropped]
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
 def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

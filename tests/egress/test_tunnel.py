@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.egress.servers import LOOPBACK, Certificates, Names, Told, Web, listening
 
 from assay.errors import SandboxRefused
 from assay.records.egress import Egress
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.egress.ways import WaysOut
-from tests.egress.servers import LOOPBACK, Certificates, Names, Told, Web, listening
 
 pytestmark = pytest.mark.docker
 
@@ -87,7 +87,7 @@ async def test_nothing_else_leads_out(provider: DockerProvider) -> None:
 
 
 async def test_git_and_tls(provider: DockerProvider, told: Told, certificates: Certificates, tmp_path: Path) -> None:
-    """git clones over TLS through the tunnel, and the certificate is the server's own: nobody reads along."""
+    """Git clones over TLS through the tunnel, and the certificate is the server's own: nobody reads along."""
     repository = make_repository(tmp_path)
 
     async def files(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,20 +98,22 @@ async def test_git_and_tls(provider: DockerProvider, told: Told, certificates: C
             writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content or b""), content or b""))
             await writer.drain()
 
-    async with listening(files, tls=certificates.server) as port:
-        async with await provider.open(granting(f"git.test:{port}"), OWNER) as sandbox:
-            await sandbox.write("/tmp/ca.pem", certificates.authority.read_bytes())
-            env = {"GIT_SSL_CAINFO": "/tmp/ca.pem"}
-            clone = ["git", "clone", "-q", f"https://git.test:{port}/.git", "clone"]
-            result = await sandbox.run(clone, env=env)
-            assert result.ok, result.stderr.text
-            assert await sandbox.read("clone/file") == b"content\n"
-            lying = (
-                "import socket, ssl\ns = socket.create_connection(('127.0.0.1', 3128))\n"
-                f"s.sendall(b'CONNECT git.test:{port} HTTP/1.1\\r\\nHost: git.test\\r\\n\\r\\n')\nprint(s.recv(100))\n"
-                "ssl._create_unverified_context().wrap_socket(s, server_hostname='other.test')"
-            )
-            result = await sandbox.run(["python3", "-c", lying])
+    async with (
+        listening(files, tls=certificates.server) as port,
+        await provider.open(granting(f"git.test:{port}"), OWNER) as sandbox,
+    ):
+        await sandbox.write("/tmp/ca.pem", certificates.authority.read_bytes())
+        env = {"GIT_SSL_CAINFO": "/tmp/ca.pem"}
+        clone = ["git", "clone", "-q", f"https://git.test:{port}/.git", "clone"]
+        result = await sandbox.run(clone, env=env)
+        assert result.ok, result.stderr.text
+        assert await sandbox.read("clone/file") == b"content\n"
+        lying = (
+            "import socket, ssl\ns = socket.create_connection(('127.0.0.1', 3128))\n"
+            f"s.sendall(b'CONNECT git.test:{port} HTTP/1.1\\r\\nHost: git.test\\r\\n\\r\\n')\nprint(s.recv(100))\n"
+            "ssl._create_unverified_context().wrap_socket(s, server_hostname='other.test')"
+        )
+        result = await sandbox.run(["python3", "-c", lying])
     assert "200 Connection established" in result.stdout.text
     assert "ALERT_ACCESS_DENIED" in result.stderr.text
     assert told.events[-1].reason == "TLS is for 'other.test', where CONNECT asked for git.test"
@@ -169,7 +171,7 @@ async def test_a_download_keeps_its_order(provider: DockerProvider) -> None:
 
 
 async def test_who_does_not_read_holds_nobody_up(provider: DockerProvider, told: Told) -> None:
-    """A connection that is not read stops its server, costs no memory, and others go on; its command's end is its end."""
+    """A connection that is not read stops its server and no other connection, and ends with its command."""
     sent = 0
     stopped = asyncio.Event()
 
@@ -305,11 +307,13 @@ async def test_a_thousand_connections(provider: DockerProvider, told: Told) -> N
         "import time; time.sleep(1)\n"
         "print(sum(1 for s in held if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)))"
     )
-    async with listening(Web()) as port:
-        async with await provider.open(granting(f"www.test:{port}", connections=20), OWNER) as sandbox:
-            result = await sandbox.run(["python3", "-c", program])
-            assert result.stdout.data == b"1000\n", result
-            assert (await sandbox.run(fetch(f"http://www.test:{port}/"))).stdout.data == b"hello\n"
+    async with (
+        listening(Web()) as port,
+        await provider.open(granting(f"www.test:{port}", connections=20), OWNER) as sandbox,
+    ):
+        result = await sandbox.run(["python3", "-c", program])
+        assert result.stdout.data == b"1000\n", result
+        assert (await sandbox.run(fetch(f"http://www.test:{port}/"))).stdout.data == b"hello\n"
     assert told.stages == ["allowed", "ended"]
 
 
