@@ -15,13 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.agents.protocol import RoleAgent, RoleTask
-<<<<<<< /tmp/tmpmvd376v2/a
-from assay.app.egress import into
-from assay.app.manifests import Manifest, load_settings, load_ticket
-=======
 from assay.app.dependencies import LayerMaker, layers_on, places, with_dependencies
+from assay.app.egress import into
 from assay.app.manifests import Manifest, load_settings, load_ticket, profiles_in_use
->>>>>>> /tmp/tmpmvd376v2/c
 from assay.app.observing import Listener, ObservedLedger
 from assay.app.people import LocalPeople
 from assay.policies.settings import RoleSettings, Settings
@@ -29,11 +25,8 @@ from assay.records import runs as run_records
 from assay.records.entries import Entry
 from assay.records.sandboxes import Reaped
 from assay.sandboxes.docker import DockerProvider
-<<<<<<< /tmp/tmpmvd376v2/a
 from assay.sandboxes.egress.ways import WaysOut
-=======
 from assay.sandboxes.engine import Engine
->>>>>>> /tmp/tmpmvd376v2/c
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.blobs import FileBlobs
 from assay.store.clocks import SystemClock
@@ -181,13 +174,9 @@ async def open_house(
             ledger = ObservedLedger(ledger, listener)
         layers: LayerMaker | None = None
         if sandboxes is None:
-<<<<<<< /tmp/tmpmvd376v2/a
-            sandboxes = DockerProvider(ways_out=WaysOut(into(ledger)))
-=======
             engine = Engine()
             layers = layers_on(engine, places(state.root), progress)
-            sandboxes = DockerProvider(engine)
->>>>>>> /tmp/tmpmvd376v2/c
+            sandboxes = DockerProvider(engine, ways_out=WaysOut(into(ledger)))
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)
         stack.push_async_callback(git.close)
