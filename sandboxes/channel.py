@@ -23,10 +23,10 @@ _SAID_MOST: Final = 2000
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    answer: asyncio.Future[bytes]
+    answer: asyncio.Future[list[bytes]]
     slots: asyncio.Semaphore
     sink: Callable[[memoryview], None] | None = None
-    held: bytearray = field(default_factory=bytearray)
+    held: list[bytes] = field(default_factory=list)
     window: int = WINDOW
     widened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,7 +41,10 @@ class Channel:
         self._write = write
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
-        self._buffer = bytearray()
+        self._header = bytearray()
+        self._frame = (0, 0)
+        self._payload: list[bytes] = []
+        self._missing = -1
         self._said = ""
         self._lost: SandboxLost | None = None
         self._heard = 0.0
@@ -72,8 +75,8 @@ class Channel:
         *,
         command: bool = False,
         sink: Callable[[memoryview], None] | None = None,
-    ) -> bytes:
-        """Send a request and return its answer.
+    ) -> list[bytes]:
+        """Send a request and return its answer, in the pieces in which it came.
 
         Args:
             payload: of the OPEN frame: what is asked.
@@ -122,55 +125,66 @@ class Channel:
             self._write(encode_frame(number, Frame.DATA, chunk))
         self._write(encode_frame(number, Frame.EOF))
 
-    def receive(self, data: bytes) -> None:
-        """Take over bytes from the supervisor."""
+    def receive(self, data: bytes | memoryview) -> None:
+        """Take over bytes from the supervisor, cut anywhere."""
         self._heard = self._loop.time()
-        self._buffer += data
-        buffer = self._buffer
-        at = 0
-        while len(buffer) - at >= HEADER.size:
-            number, kind, length = HEADER.unpack_from(buffer, at)
-            end = at + HEADER.size + length
-            if length > CHUNK:
+        rest = memoryview(data)
+        while len(rest) and self._lost is None:
+            if self._missing < 0:
+                rest = self._receive_header(rest)
+            else:
+                piece = rest[: self._missing]
+                rest = rest[self._missing :]
+                self._payload.append(bytes(piece))
+                self._missing -= len(piece)
+            if self._missing == 0:
+                self._take(*self._frame, self._payload)
+                self._payload = []
+                self._missing = -1
+
+    def _receive_header(self, data: memoryview) -> memoryview:
+        """Take what belongs to the header of a frame, and return the rest."""
+        needed = HEADER.size - len(self._header)
+        self._header += data[:needed]
+        if len(self._header) == HEADER.size:
+            number, kind, self._missing = HEADER.unpack(self._header)
+            self._frame = (number, kind)
+            self._header.clear()
+            if self._missing > CHUNK:
                 self.lose("its supervisor sent what is no frame")
-                return
-            if len(buffer) < end:
-                break
-            self._take(number, kind, memoryview(buffer)[at + HEADER.size : end])
-            at = end
-        del buffer[:at]
+        return data[needed:]
 
     def hear(self, text: bytes) -> None:
         """Take over what the supervisor says for people; it tells why the sandbox was lost."""
         self._said = (self._said + text.decode(errors="backslashreplace"))[-_SAID_MOST:]
 
-    def _take(self, number: int, kind: int, payload: memoryview) -> None:
+    def _take(self, number: int, kind: int, payload: list[bytes]) -> None:
         request = self._requests.get(number)
         match kind:
             case Frame.DATA if request is not None:
                 if request.sink is None:
                     request.held += payload
                 else:
-                    request.sink(payload)
+                    for piece in payload:
+                        request.sink(memoryview(piece))
             case Frame.END if request is not None:
                 request.held += payload
                 self._finish(number, request)
                 if not request.answer.done():
-                    request.answer.set_result(bytes(request.held))
+                    request.answer.set_result(request.held)
             case Frame.FAILED if request is not None:
                 self._finish(number, request)
                 if not request.answer.done():
-                    request.answer.set_exception(decode_failed(bytes(payload)))
+                    request.answer.set_exception(decode_failed(b"".join(payload)))
             case Frame.CREDIT if request is not None:
-                request.window += int.from_bytes(payload, "little")
+                request.window += int.from_bytes(b"".join(payload), "little")
                 request.widened.set()
-            case Frame.HELLO if int.from_bytes(payload, "little") == VERSION and not self._greeted.done():
+            case Frame.HELLO if int.from_bytes(b"".join(payload), "little") == VERSION and not self._greeted.done():
                 self._greeted.set_result(None)
             case Frame.PONG:
                 pass
             case _:
                 self.lose("its supervisor sent a frame that does not belong here")
-        payload.release()
 
     def _finish(self, number: int, request: _Request) -> None:
         del self._requests[number]
@@ -219,7 +233,7 @@ class Channel:
                 self._write(encode_frame(0, Frame.PING))
 
 
-def _look_at(answer: asyncio.Future[bytes]) -> None:
+def _look_at(answer: asyncio.Future[list[bytes]]) -> None:
     """Take note of an error that nobody may be waiting for any more, so that asyncio does not complain."""
     if not answer.cancelled():
         answer.exception()

@@ -10,21 +10,22 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from assay.records.sandboxes import CommandResult, Ending, Exited, OutOfMemory, Output, Process, Signalled, TimedOut
 
-VERSION: Final = 1
-CHUNK: Final = 32768
+VERSION: Final = 2
+CHUNK: Final = 65536
 """Longest payload of a frame, bytes; only OPEN may be longer."""
 OPEN_MAX: Final = 8 << 20
 WINDOW: Final = 1 << 20
 """Bytes of a request's body that may be on their way without a CREDIT."""
 
 HEADER: Final = struct.Struct("<III")
+_U32: Final = struct.Struct("<I")
 _RUN: Final = struct.Struct("<QIIII")
 _RESULT: Final = struct.Struct("<IIIQQ")
-_STREAM: Final = struct.Struct("<QII32s")
+_STREAM: Final = struct.Struct("<QI32s")
 _FAILED: Final = struct.Struct("<III")
 
 _NOT_STARTED: Final = 5
@@ -103,20 +104,52 @@ def decode_failed(payload: bytes) -> NotStarted | HelperDied:
     return NotStarted(number) if number else HelperDied(bool(out_of_memory))
 
 
-def decode_result(answer: bytes, *, seconds: float) -> CommandResult:
-    """Return the result of a command that was given `seconds`; raises NotStarted."""
-    ending, code, disk_full, took, cpu = _RESULT.unpack_from(answer)
+class _Reader:
+    """Bytes that were received in parts, in order, without joining them first."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = iter(parts)
+        self._rest = memoryview(b"")
+
+    def take(self, count: int) -> list[memoryview]:
+        """Return the next `count` bytes, in the parts that they lie in; raises ValueError where there are fewer."""
+        taken = []
+        while count:
+            if not self._rest:
+                self._rest = memoryview(next(self._parts, b""))
+                if not self._rest:
+                    raise ValueError("An answer of the supervisor is too short.")
+            taken.append(self._rest[:count])
+            self._rest = self._rest[count:]
+            count -= len(taken[-1])
+        return taken
+
+    def unpack(self, form: struct.Struct) -> tuple[Any, ...]:
+        """Return the next values."""
+        return form.unpack(b"".join(self.take(form.size)))
+
+
+def decode_result(answer: Sequence[bytes], *, seconds: float, output_limit: int) -> CommandResult:
+    """Return the result of a command that was given `seconds` and a limit for each stream; raises NotStarted.
+
+    The answer consists of pieces of the streams, `u32 stream, u32 length, bytes`, in the order of each stream up to the
+    limit, and of the result, behind a stream's number that there is not.
+    """
+    reader = _Reader(answer)
+    begins: tuple[list[memoryview], ...] = ([], [], [])
+    while (stream := reader.unpack(_U32)[0]) != len(begins):
+        begins[stream].extend(reader.take(reader.unpack(_U32)[0]))
+    ending, code, disk_full, took, cpu = reader.unpack(_RESULT)
     if ending == _NOT_STARTED:
         raise NotStarted(code)
-    at = _RESULT.size
     outputs = []
-    for _ in range(3):
-        length, first, last, digest = _STREAM.unpack_from(answer, at)
-        at += _STREAM.size
-        head, tail = answer[at : at + first], answer[at + first : at + first + last]
-        at += first + last
-        if length == first + last:
-            head, tail = head + tail, b""
+    for begin in begins:
+        length, kept, digest = reader.unpack(_STREAM)
+        head, tail = b"".join(begin), b"".join(reader.take(kept))
+        if length > output_limit:
+            last = output_limit - output_limit // 2
+            tail = (head[output_limit // 2 :] + tail)[-last:] if last else b""
+            head = head[: output_limit // 2]
         outputs.append(Output(head=head, tail=tail, length=length, digest="sha256:" + digest.hex()))
     return CommandResult(
         ending=_decode_ending(ending, code, seconds),

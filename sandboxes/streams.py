@@ -15,15 +15,15 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 _HEADER: Final = struct.Struct(">BxxxL")
-_READ: Final = 65536
+_READ: Final = 131072
 Value = TypeVar("Value")
 
 
 class Receiver(Protocol):
     """Who is told what arrives."""
 
-    def receive(self, data: bytes) -> None:
-        """Take over bytes from stdout."""
+    def receive(self, data: bytes | memoryview) -> None:
+        """Take over bytes from stdout; they are only lent."""
         ...
 
     def hear(self, text: bytes) -> None:
@@ -35,35 +35,47 @@ class Receiver(Protocol):
         ...
 
 
-class Demultiplexer(asyncio.Protocol):
-    """Takes Docker's frames apart and hands on what is in them."""
+class Demultiplexer(asyncio.BufferedProtocol):
+    """Takes Docker's frames apart and hands on what is in them, piece by piece as it arrives."""
 
     def __init__(self) -> None:
         self._receiver: Receiver | None = None
-        self._buffer = bytearray()
+        self._room = bytearray(_READ)
+        self._header = bytearray()
+        self._stream = 0
+        self._missing = 0
 
     def deliver_to(self, receiver: Receiver) -> None:
         """Set who gets what arrives."""
         self._receiver = receiver
 
-    def data_received(self, data: bytes) -> None:
-        if self._receiver is None:
-            return
-        self._buffer += data
-        buffer = self._buffer
-        at = 0
-        while len(buffer) - at >= _HEADER.size:
-            stream, length = _HEADER.unpack_from(buffer, at)
-            end = at + _HEADER.size + length
-            if len(buffer) < end:
-                break
-            part = bytes(buffer[at + _HEADER.size : end])
-            at = end
-            if stream == 1:
-                self._receiver.receive(part)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._room
+
+    def buffer_updated(self, count: int) -> None:
+        self.data_received(memoryview(self._room)[:count])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take over bytes of the stream, cut anywhere; they are not kept."""
+        rest = memoryview(data)
+        while len(rest):
+            if self._missing == 0:
+                needed = _HEADER.size - len(self._header)
+                self._header += rest[:needed]
+                rest = rest[needed:]
+                if len(self._header) == _HEADER.size:
+                    self._stream, self._missing = _HEADER.unpack(self._header)
+                    self._header.clear()
+                continue
+            piece = rest[: self._missing]
+            rest = rest[self._missing :]
+            self._missing -= len(piece)
+            if self._receiver is None:
+                continue
+            if self._stream == 1:
+                self._receiver.receive(piece)
             else:
-                self._receiver.hear(part)
-        del buffer[:at]
+                self._receiver.hear(bytes(piece))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._receiver is not None:

@@ -90,26 +90,28 @@ class SupervisedSandbox:
         limits = self._profile.limits
         seconds = limits.seconds if timeout is None else timeout
         arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        limit = limits.output_bytes if output_limit is None else output_limit
         payload = encode_run(
             arguments,
             {**self._environment, **(env or {})},
             directory=posixpath.join(WORKSPACE, cwd),
             seconds=seconds,
-            output_limit=limits.output_bytes if output_limit is None else output_limit,
+            output_limit=limit,
             stdin=bool(stdin),
             report=report,
         )
         with self._transfer.disturbed():
-            return await self._run(payload, stdin, seconds)
+            return await self._run(payload, stdin, seconds, limit)
 
-    async def _run(self, payload: bytes, stdin: bytes, seconds: float) -> CommandResult:
+    async def _run(self, payload: bytes, stdin: bytes, seconds: float, limit: int) -> CommandResult:
         """Where other commands use up the processes, there is none for this one: then it waits, in its own time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
             body = _chunks(stdin) if stdin else None
             try:
-                return decode_result(await self._channel.ask(payload, body, command=True), seconds=seconds)
+                answer = await self._channel.ask(payload, body, command=True)
+                return decode_result(answer, seconds=seconds, output_limit=limit)
             except HelperDied as error:
                 if error.out_of_memory:
                     return CommandResult(ending=OutOfMemory())
@@ -168,7 +170,7 @@ class SupervisedSandbox:
         """Ask for files; the supervisor's own troubles become errors of assay's."""
         while True:
             try:
-                return await self._channel.ask(payload, body)
+                return b"".join(await self._channel.ask(payload, body))
             except NotStarted as error:
                 if body is not None or error.number not in (errno.EAGAIN, errno.ENOMEM):
                     raise DiskFull(f"The sandbox cannot start a helper for files ({error}).") from error

@@ -29,6 +29,9 @@ Ask = Callable[[bytes, AsyncIterator[bytes] | None], Coroutine[Any, Any, bytes]]
 _BATCH: Final = 8 << 20
 """Bytes of content that are fetched or packed at a time."""
 _PATHS: Final = struct.Struct("<I")
+_LIST: Final = struct.Struct("<IQQ")
+_MOST_TOUCHED: Final = 1000
+"""Paths that were put since the last listing, above which a whole one is asked for."""
 _MOVING: Final = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.EINVAL)
 """What a file that became something else between two looks at it answers."""
 _ATTEMPTS: Final = 4
@@ -54,6 +57,7 @@ class TreeTransfer:
         self._stale: set[str] = set()
         self._given: set[str] = set()
         self._disturbing = 0
+        self._listings = 0
         self._turn = asyncio.Lock()
 
     @contextmanager
@@ -108,22 +112,20 @@ class TreeTransfer:
         """Bring what is known of a root up to date, and return the lines of files whose content is not known."""
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
-            lines = decode_lines(await self._ask(b"l" + os.fsencode(root) + b"\0", None))
-            view.update(lines)
+            self._listings += 1
+            view.update(decode_lines(await self._ask(_encode_list(root, view, self._listings), None)), self._listings)
             if not self._disturbing:
                 self._stale.discard(root)
-        if len(view.files) + len(view.directories) == len(view.lines):
-            return []
-        return [line for path, line in view.lines.items() if path not in view.files and path not in view.directories]
+        return list(view.unknown.values())
 
     def _note_put(self, view: TreeView, change: Change, tree: Tree, links: dict[str, str], lines: list[bytes]) -> None:
         for path in (*change.remove, *change.write):
-            view.forget_all(path)
+            view.remove(path)
         for line in lines:
             path = decode_entry(line).path
-            view.learn(line, tree[path], links.get(path))
-        view.learn_directories(change.directories - view.directories)
-        self._given.update(file.oid for file in tree.values())
+            view.place(line, tree[path], links.get(path))
+        view.place_directories(change.directories - view.directories)
+        self._given.update(tree[path].oid for path in change.write)
 
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
@@ -177,6 +179,13 @@ class TreeTransfer:
         file = TreeFile(mode, blob_id(content))
         view.learn(before, file, os.fsdecode(content) if link else None)
         fresh[file.oid] = content
+
+
+def _encode_list(root: str, view: TreeView, number: int) -> bytes:
+    """Return the request for a listing: of what differs from the last one, or whole where too much was put since."""
+    known, doubted = (view.number, view.touched) if len(view.touched) <= _MOST_TOUCHED else (0, ())
+    head = _LIST.pack(0 if root == WORKSPACE else 1, known, number)
+    return b"l" + head + b"".join(os.fsencode(path) + b"\0" for path in (root, *doubted))
 
 
 async def _pack(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> AsyncIterator[bytes]:

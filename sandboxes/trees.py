@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -29,60 +29,87 @@ class TreeView:
     """Path to line, of everything below the root."""
     files: dict[str, TreeFile] = field(default_factory=dict)
     """Path to content, as far as it is known."""
+    unknown: dict[str, bytes] = field(default_factory=dict)
+    """Path to line of what is no directory and whose content is not known."""
     directories: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
     """Path to target."""
+    number: int = 0
+    """Of the last listing, by which the supervisor knows what it answered; 0 asks for a whole one."""
+    touched: set[str] = field(default_factory=set)
+    """Paths that were put or removed since that listing."""
 
-    def update(self, listing: Iterable[bytes]) -> list[bytes]:
-        """Take over a listing and return the lines that are new, directories left out."""
-        now = set(listing)
-        before = set(self.lines.values())
-        for line in before - now:
-            self.forget(_path_of(line))
-        fresh = []
-        for line in now - before:
+    def update(self, listing: Sequence[bytes], number: int) -> None:
+        """Take over a listing: whole, or what differs from the last one, as its first line says."""
+        if listing[0] == b"*":
+            now = set(listing[1:])
+            before = set(self.lines.values())
+            lost = [_path_of(line) for line in before - now]
+            fresh = list(now - before)
+        else:
+            lost = [os.fsdecode(line[1:]) for line in listing[1:] if line.startswith(b"-")]
+            fresh = [line for line in listing[1:] if not line.startswith(b"-")]
+            lost += self.touched.difference(map(_path_of, fresh))  # what was put and is there is answered
+        for path in lost:
+            self.forget(path)
+        for line in fresh:
             path = _path_of(line)
+            if self.lines.get(path) == line:
+                continue
+            self.forget(path)
             self.lines[path] = line
             if line.startswith(b"d"):
                 self.directories.add(path)
             else:
-                fresh.append(line)
-        return fresh
+                self.unknown[path] = line
+        self.number = number
+        self.touched.clear()
 
     def forget(self, path: str) -> None:
         """Drop what is known about one path."""
         self.lines.pop(path, None)
         self.files.pop(path, None)
+        self.unknown.pop(path, None)
         self.links.pop(path, None)
         self.directories.discard(path)
 
-    def forget_all(self, path: str) -> None:
-        """Drop what is known about a path and about everything below it."""
+    def remove(self, path: str) -> None:
+        """Note that a path is gone, with everything below it."""
         if path in self.directories:
             below = path + "/"
             for other in [other for other in self.lines if other.startswith(below)]:
+                self.touched.add(other)
                 self.forget(other)
+        self.touched.add(path)
         self.forget(path)
 
     def learn(self, line: bytes, file: TreeFile, target: str | None) -> None:
-        """Note what lies at the path of a line; the target where it is a link."""
+        """Note the content of what a line of the listing stands for; the target where it is a link."""
         path = _path_of(line)
         self.lines[path] = line
         self.files[path] = file
+        self.unknown.pop(path, None)
         if target is None:
             self.links.pop(path, None)
         else:
             self.links[path] = target
 
-    def learn_directories(self, directories: Iterable[str]) -> None:
-        """Note directories that are there now."""
+    def place(self, line: bytes, file: TreeFile, target: str | None) -> None:
+        """Note a file that was put, whose line the last listing did not have."""
+        self.touched.add(_path_of(line))
+        self.learn(line, file, target)
+
+    def place_directories(self, directories: Iterable[str]) -> None:
+        """Note directories that were made."""
         for path in directories:
+            self.touched.add(path)
             self.directories.add(path)
             self.lines[path] = b"d 0 0 0 0 0 " + os.fsencode(path)
 
     def tree(self) -> Tree:
         """Return the tree, in the order of its paths."""
-        return dict(sorted(self.files.items()))
+        self.files = dict(sorted(self.files.items()))  # what is nearly in order is sorted fast
+        return dict(self.files)
 
 
 def _path_of(line: bytes) -> str:
@@ -103,7 +130,7 @@ class Change:
     @classmethod
     def between(cls, view: TreeView, tree: Tree) -> Self:
         """Return what is to be done so that a root holds `tree`; raises SandboxRefused for impossible paths."""
-        write = sorted(path for path, file in tree.items() if view.files.get(path) != file)
+        write = sorted(path for path, file in tree.items() if not _same(view.files.get(path), file))
         for path in write:
             _check_path(path)
         directories = _implied_directories(tree)
@@ -112,6 +139,11 @@ class Change:
         gone = (path for path in view.lines if path not in tree and path not in stays)
         remove = tuple(path for path in gone if path.rpartition("/")[0] not in extra)
         return cls(remove, tuple(write), directories)
+
+
+def _same(held: TreeFile | None, file: TreeFile) -> bool:
+    """Equality of each file of a tree, without a call to a method of the dataclass."""
+    return held is file or (held is not None and held.oid == file.oid and held.mode == file.mode)
 
 
 def _implied_directories(tree: Tree) -> frozenset[str]:

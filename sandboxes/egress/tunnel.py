@@ -134,10 +134,10 @@ class Tunnel:
         """Ask for the tunnel; where its helper dies, as when memory is short, ask again."""
         while True:
             try:
-                answer = await self._channel.ask(
-                    _ASK.pack(b"T", PORT, self._most), self._body(self._outgoing), sink=self._receive
-                )
-                raise SandboxRefused(f"The sandbox's way out cannot open: {answer[1:-1].decode(errors='replace')}.")
+                request = _ASK.pack(b"T", PORT, self._most)
+                answer = await self._channel.ask(request, self._body(self._outgoing), sink=self._receive)
+                said = b"".join(answer)
+                raise SandboxRefused(f"The sandbox's way out cannot open: {said[1:-1].decode(errors='replace')}.")
             except (HelperDied, NotStarted):
                 self._drop_all()
                 await asyncio.sleep(_AGAIN_SECONDS)

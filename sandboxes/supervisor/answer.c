@@ -31,7 +31,9 @@ static void answer_send(struct answer *answer, uint32_t type)
 {
     put_header(answer->frame, answer->request->id, type, (uint32_t)answer->used);
     while (send(answer->request->socket, answer->frame, HEADER + answer->used, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
+        if (errno == ENOBUFS || errno == ENOMEM)
+            usleep(1000);
+        else if (errno != EINTR)
             _exit(1);
     answer->used = 0;
 }

@@ -25,6 +25,7 @@
 #define EXIT_NOT_FOUND 127   /* as a shell answers */
 #define EXIT_NOT_STARTED 126
 #define REPORT 3
+#define STREAMS 3 /* stdout, stderr, report */
 #define FLAG_STDIN 1u
 #define FLAG_REPORT 2u
 
@@ -155,17 +156,20 @@ static int places_full(const struct house *house)
 }
 
 static void answer_result(struct answer *answer, const struct house *house, enum ending ending, uint32_t code,
-                          uint64_t microseconds, struct stream streams[3])
+                          uint64_t microseconds, struct stream streams[STREAMS])
 {
     struct rusage usage;
     getrusage(RUSAGE_CHILDREN, &usage);
+    for (int i = 0; i < STREAMS; i++)
+        answer_rest(answer, streams + i);
+    answer_u32(answer, STREAMS);
     answer_u32(answer, ending);
     answer_u32(answer, code);
     answer_u32(answer, (uint32_t)places_full(house));
     answer_u64(answer, microseconds);
     answer_u64(answer, (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
                            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STREAMS; i++)
         answer_stream(answer, streams + i);
     answer_end(answer);
 }
@@ -192,18 +196,19 @@ static void read_signals(struct watch *watch)
         }
 }
 
-static void follow(struct watch *watch, struct feed *feed, struct stream streams[3])
+static void follow(struct watch *watch, const struct request *request, struct feed *feed,
+                   struct stream streams[STREAMS])
 {
     while (!watch->over && !watch->killed && !watch->late) {
-        struct pollfd polls[6] = {
+        struct pollfd polls[3 + STREAMS] = {
             {.fd = watch->signals, .events = POLLIN},
             {.fd = feed->open && feed->at == feed->used ? feed->from : -1, .events = POLLIN},
             {.fd = feed->at < feed->used ? feed->to : -1, .events = POLLOUT},
         };
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < STREAMS; i++)
             polls[3 + i] = (struct pollfd){.fd = streams[i].descriptor, .events = POLLIN};
         uint64_t now = now_us(), left = watch->deadline > now ? watch->deadline - now : 0;
-        poll(polls, 6, left > 60000000u ? 60000 : (int)((left + 999) / 1000));
+        poll(polls, 3 + STREAMS, left > 60000000u ? 60000 : (int)((left + 999) / 1000));
         if (polls[1].revents)
             feed_receive(feed);
         if (polls[2].revents)
@@ -212,9 +217,9 @@ static void follow(struct watch *watch, struct feed *feed, struct stream streams
             close(feed->to);
             feed->to = -1;
         }
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < STREAMS; i++)
             if (polls[3 + i].revents)
-                pump(streams + i);
+                pump(request, streams + i);
         if (polls[0].revents)
             read_signals(watch);
         watch->late = !watch->over && now_us() >= watch->deadline;
@@ -257,7 +262,7 @@ _Noreturn void serve_command(const struct house *house, const struct request *re
 {
     static struct answer answer;
     static struct order order;
-    static struct stream streams[3];
+    static struct stream streams[STREAMS];
     static struct feed feed;
     answer.request = request;
     if (read_order(request, &order) < 0)
@@ -277,8 +282,8 @@ _Noreturn void serve_command(const struct house *house, const struct request *re
         fcntl(pair[1], F_SETFL, O_NONBLOCK);
     }
     feed = (struct feed){.from = request->socket, .to = pair[1], .open = (order.flags & FLAG_STDIN) != 0};
-    int out = open_stream(streams, order.limit, 1), err = open_stream(streams + 1, order.limit, 1);
-    int report = open_stream(streams + 2, order.limit, (order.flags & FLAG_REPORT) != 0);
+    int out = open_stream(streams, 0, order.limit, 1), err = open_stream(streams + 1, 1, order.limit, 1);
+    int report = open_stream(streams + 2, 2, order.limit, (order.flags & FLAG_REPORT) != 0);
     long kills = read_oom_kills(house->oom_counter);
     uint64_t began = now_us();
     watch.deadline = began + order.microseconds;
@@ -294,12 +299,12 @@ _Noreturn void serve_command(const struct house *house, const struct request *re
     close(err);
     if (report >= 0)
         close(report);
-    follow(&watch, &feed, streams);
+    follow(&watch, request, &feed, streams);
     end_tree(&watch);
     uint64_t took = now_us() - began;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STREAMS; i++)
         for (size_t read = 0, more = 1; streams[i].descriptor >= 0 && more && read < DRAIN_MAX; read += more)
-            more = pump(streams + i);
+            more = pump(request, streams + i);
     uint32_t code;
     enum ending ending = judge(&watch, &code, read_oom_kills(house->oom_counter) > kills);
     answer_result(&answer, house, ending, code, took, streams);

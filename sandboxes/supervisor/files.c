@@ -129,13 +129,13 @@ void serve_files(const struct house *house, char asked, const struct request *re
         write_file(&answer, &fields);
         break;
     case ASK_LIST:
-        list_tree(&answer, field_text(&fields));
+        list_tree(house, &answer, &fields);
         break;
     case ASK_GET:
         get_files(&answer, &fields);
         break;
     case ASK_PUT:
-        put_files(&answer, field_text(&fields));
+        put_files(house, &answer, field_text(&fields));
         break;
     case ASK_PROCESSES:
         list_processes(&answer);

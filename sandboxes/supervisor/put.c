@@ -131,7 +131,7 @@ static void put_link(struct answer *answer, struct body *body, int parent, const
     answer_entry(answer, &state, path);
 }
 
-void put_files(struct answer *answer, const char *root)
+void put_files(const struct house *house, struct answer *answer, const char *root)
 {
     static struct place place;
     static struct body body;
@@ -164,6 +164,6 @@ void put_files(struct answer *answer, const char *root)
         else
             put_link(answer, &body, parent, name, path);
     }
-    outlast();
+    outlast(house, place.root);
     answer_add(answer, "=", 2);
 }

@@ -3,9 +3,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "stream.h"
+
+#define PIECE 8u /* what stands before bytes of a stream: u32 stream, u32 length */
+#define FULL (CHUNK - PIECE)
 
 /* Room that grows as it is needed: most commands print little. */
 static unsigned char *grow(unsigned char *data, size_t *size, size_t needed, size_t most)
@@ -23,48 +27,82 @@ static unsigned char *grow(unsigned char *data, size_t *size, size_t needed, siz
     return data;
 }
 
-static void keep(struct stream *stream, const unsigned char *data, size_t length)
+/* What lies beyond the limit. */
+static void keep_last(struct stream *stream, const unsigned char *data, size_t length)
 {
-    stream->length += length;
-    digest_add(&stream->digest, data, length);
-    size_t take = stream->first_room - stream->first_used;
-    take = length < take ? length : take;
-    if (take) {
-        stream->first = grow(stream->first, &stream->first_size, stream->first_used + take, stream->first_room);
-        memcpy(stream->first + stream->first_used, data, take);
-        stream->first_used += take;
-    }
-    data += take;
-    length -= take;
-    if (length > stream->last_room) {
-        data += length - stream->last_room;
-        length = stream->last_room;
+    if (length > stream->ring_room) {
+        data += length - stream->ring_room;
+        length = stream->ring_room;
     }
     if (!length)
         return;
-    if (stream->last_used < stream->last_room) {
+    if (stream->ring_used < stream->ring_room) {
         /* not yet a ring: it begins at 0 and grows */
-        size_t needed = stream->last_used + length;
-        needed = needed < stream->last_room ? needed : stream->last_room;
-        stream->last = grow(stream->last, &stream->last_size, needed, stream->last_room);
+        size_t needed = stream->ring_used + length;
+        needed = needed < stream->ring_room ? needed : stream->ring_room;
+        stream->ring = grow(stream->ring, &stream->ring_size, needed, stream->ring_room);
     }
-    size_t straight = stream->last_room - stream->last_at;
+    size_t straight = stream->ring_room - stream->ring_at;
     straight = length < straight ? length : straight;
-    memcpy(stream->last + stream->last_at, data, straight);
-    memcpy(stream->last, data + straight, length - straight);
-    stream->last_at = (stream->last_at + length) % stream->last_room;
-    stream->last_used += length;
-    if (stream->last_used > stream->last_room)
-        stream->last_used = stream->last_room;
+    memcpy(stream->ring + stream->ring_at, data, straight);
+    memcpy(stream->ring, data + straight, length - straight);
+    stream->ring_at = (stream->ring_at + length) % stream->ring_room;
+    stream->ring_used += length;
+    if (stream->ring_used > stream->ring_room)
+        stream->ring_used = stream->ring_room;
+}
+
+/* Send whole frames of what is held while the supervisor takes them without waiting: a command is never held up by
+ * its host. */
+static void send_held(const struct request *request, struct stream *stream)
+{
+    unsigned char head[HEADER + PIECE];
+    size_t at = 0;
+    put_header(head, request->id, F_DATA, CHUNK);
+    put_u32(head + HEADER, stream->number);
+    put_u32(head + HEADER + 4, FULL);
+    for (; stream->held_used - at >= FULL; at += FULL) {
+        struct iovec parts[2] = {{head, sizeof head}, {stream->held + at, FULL}};
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        if (sendmsg(request->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            break;
+    }
+    if (at) {
+        stream->held_used -= at;
+        stream->passed += at;
+        memmove(stream->held, stream->held + at, stream->held_used);
+    }
+}
+
+/* Where the next bytes are read to, and how many: straight behind what is held, so that they are not copied. */
+static size_t find_room(struct stream *stream, unsigned char **at)
+{
+    static unsigned char beyond[65536];
+    size_t left = stream->limit - stream->passed - stream->held_used;
+    if (!left) {
+        *at = beyond;
+        return sizeof beyond;
+    }
+    size_t wanted = stream->held_used + (left < FULL ? left : FULL);
+    stream->held = grow(stream->held, &stream->held_size, wanted, stream->limit);
+    *at = stream->held + stream->held_used;
+    return wanted - stream->held_used;
 }
 
 /* Read what is there, at most once; close at the end of the stream. Returns the bytes read. */
-size_t pump(struct stream *stream)
+size_t pump(const struct request *request, struct stream *stream)
 {
-    static unsigned char data[65536];
-    ssize_t length = read(stream->descriptor, data, sizeof data);
+    unsigned char *at;
+    size_t room = find_room(stream, &at);
+    ssize_t length = read(stream->descriptor, at, room);
     if (length > 0) {
-        keep(stream, data, (size_t)length);
+        stream->length += (uint64_t)length;
+        digest_add(&stream->digest, at, (size_t)length);
+        if (stream->passed + stream->held_used == stream->limit)
+            keep_last(stream, at, (size_t)length);
+        else
+            stream->held_used += (size_t)length;
+        send_held(request, stream);
         return (size_t)length;
     }
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -74,12 +112,13 @@ size_t pump(struct stream *stream)
     return 0;
 }
 
-int open_stream(struct stream *stream, uint32_t limit, int wanted)
+int open_stream(struct stream *stream, uint32_t number, uint32_t limit, int wanted)
 {
     memset(stream, 0, sizeof *stream);
     stream->descriptor = -1;
-    stream->first_room = limit / 2;
-    stream->last_room = limit - limit / 2;
+    stream->number = number;
+    stream->limit = limit;
+    stream->ring_room = limit - limit / 2;
     digest_begin(&stream->digest);
     int ends[2];
     if (!wanted)
@@ -91,19 +130,27 @@ int open_stream(struct stream *stream, uint32_t limit, int wanted)
     return ends[1];
 }
 
+/* What the host does not have of the bytes within the limit. */
+void answer_rest(struct answer *answer, struct stream *stream)
+{
+    if (!stream->held_used)
+        return;
+    answer_u32(answer, stream->number);
+    answer_u32(answer, (uint32_t)stream->held_used);
+    answer_add(answer, stream->held, stream->held_used);
+}
+
 void answer_stream(struct answer *answer, struct stream *stream)
 {
     unsigned char digest[32];
     digest_end(&stream->digest, digest);
     answer_u64(answer, stream->length);
-    answer_u32(answer, (uint32_t)stream->first_used);
-    answer_u32(answer, (uint32_t)stream->last_used);
+    answer_u32(answer, (uint32_t)stream->ring_used);
     answer_add(answer, digest, sizeof digest);
-    answer_add(answer, stream->first, stream->first_used);
-    if (stream->last_used == stream->last_room && stream->last_room) {
-        answer_add(answer, stream->last + stream->last_at, stream->last_room - stream->last_at);
-        answer_add(answer, stream->last, stream->last_at);
+    if (stream->ring_used == stream->ring_room) {
+        answer_add(answer, stream->ring + stream->ring_at, stream->ring_room - stream->ring_at);
+        answer_add(answer, stream->ring, stream->ring_at);
     } else {
-        answer_add(answer, stream->last, stream->last_used);
+        answer_add(answer, stream->ring, stream->ring_used);
     }
 }

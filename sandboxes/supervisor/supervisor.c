@@ -179,7 +179,7 @@ static void feed_helper(struct helper *helper)
     while (helper->socket >= 0 && helper->at < helper->queued) {
         size_t left = helper->queued - helper->at, take = left < CHUNK ? left : CHUNK;
         ssize_t sent = send(helper->socket, helper->queue + helper->at, take, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM))
             break;
         if (sent < 0) { /* it takes no more: what is left goes nowhere */
             helper->credit += (uint32_t)left;
@@ -194,7 +194,7 @@ static void feed_helper(struct helper *helper)
         if (helper->complete && helper->socket >= 0)
             shutdown(helper->socket, SHUT_WR);
     }
-    if (helper->credit >= WINDOW / 4) {
+    if (helper->credit >= WINDOW / 4 && !helper->answered) {
         unsigned char credit[4];
         put_u32(credit, helper->credit);
         send_frame(helper->id, F_CREDIT, credit, sizeof credit);
@@ -298,7 +298,12 @@ static void take_frames(void)
 static void pass_answer(struct helper *helper)
 {
     static unsigned char frame[HEADER + CHUNK];
-    ssize_t length = recv(helper->socket, frame, sizeof frame, MSG_DONTWAIT);
+    ssize_t length;
+    /* A helper that ends without having read its body resets the connection: that is told first, and once; what it
+     * had sent is read after. */
+    do
+        length = recv(helper->socket, frame, sizeof frame, MSG_DONTWAIT);
+    while (length < 0 && errno == ECONNRESET);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length <= 0) {
@@ -408,6 +413,7 @@ int main(int count, char **arguments)
         leave("no /dev/null");
     give_up_privileges();
     house.oom_counter = open_oom_counter();
+    open_listings(&house);
     make_home(house.user);
     if (getpid() != 1 && kill_below(1, NULL, ORPHAN_SECONDS) < 0)
         leave("what runs cannot be killed");

@@ -8,10 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tree.h"
+
+#define TMPFS 0x01021994 /* statfs(2) */
 
 int open_directory(int parent, const char *name)
 {
@@ -49,13 +52,18 @@ static void answer_file(struct answer *answer, char kind, const struct stat *sta
     answer_number(answer, state->st_ino, 10, ' ');
 }
 
+void note_stamp(const struct stat *state)
+{
+    const struct timespec *stamp = &state->st_ctim;
+    if (stamp->tv_sec != newest.tv_sec ? stamp->tv_sec > newest.tv_sec : stamp->tv_nsec > newest.tv_nsec)
+        newest = *stamp;
+}
+
 /* "KIND MODE SIZE MTIME CTIME INODE PATH\0": times in nanoseconds; a directory is only that it is there. */
 void answer_entry(struct answer *answer, const struct stat *state, const char *path)
 {
     char kind = kind_of(state->st_mode);
-    const struct timespec *stamp = &state->st_ctim;
-    if (stamp->tv_sec != newest.tv_sec ? stamp->tv_sec > newest.tv_sec : stamp->tv_nsec > newest.tv_nsec)
-        newest = *stamp;
+    note_stamp(state);
     if (kind == 'd')
         answer_text(answer, "d 0 0 0 0 0 ");
     else
@@ -86,7 +94,7 @@ int open_root(struct answer *answer, const char *path, int make)
     return directory;
 }
 
-static void list_directory(struct answer *answer, int directory, char *path, size_t length)
+static void list_directory(struct listing *listing, struct answer *answer, int directory, char *path, size_t length)
 {
     DIR *entries = fdopendir(directory);
     if (!entries)
@@ -106,11 +114,11 @@ static void list_directory(struct answer *answer, int directory, char *path, siz
             if (errno != ENOENT)
                 answer_error(answer, errno, path);
         } else {
-            answer_entry(answer, &state, path);
+            listing_entry(listing, answer, &state, path);
             if (S_ISDIR(state.st_mode)) {
                 int below = open_directory(directory, name);
                 if (below >= 0)
-                    list_directory(answer, below, path, at + size);
+                    list_directory(listing, answer, below, path, at + size);
                 else if (errno != ENOENT) /* it is no directory any more: the host looks again */
                     answer_error(answer, errno == ENOTDIR || errno == ELOOP ? ESTALE : errno, path);
             }
@@ -120,11 +128,15 @@ static void list_directory(struct answer *answer, int directory, char *path, siz
     closedir(entries);
 }
 
-/* Wait until the clock that stamps files has left the newest stamp behind, so that whatever changes after
- * this answer gets another stamp than the one in it (a tick is up to 10 ms). */
-void outlast(void)
+/* Whatever changes after this answer must get another stamp than the one in it. Where every look at a file makes the
+ * next change's stamp a new one (`fine_stamps`), it will; else wait until the clock that stamps files has left
+ * the newest stamp behind: a tick is up to 10 ms. */
+void outlast(const struct house *house, int root)
 {
     struct timespec now, rest = {0, 300000};
+    struct statfs system;
+    if (house->fine_stamps && fstatfs(root, &system) == 0 && system.f_type == TMPFS)
+        return;
     do {
         clock_gettime(CLOCK_REALTIME_COARSE, &now);
         if (now.tv_sec != newest.tv_sec ? now.tv_sec > newest.tv_sec : now.tv_nsec > newest.tv_nsec)
@@ -132,11 +144,24 @@ void outlast(void)
     } while (nanosleep(&rest, NULL) == 0 && newest.tv_sec - now.tv_sec < 2); /* a stamp in the future: never mind */
 }
 
-void list_tree(struct answer *answer, const char *root)
+/* "*\0" or, where only differences follow, "~\0"; entries and "-PATH\0" for what is lost; "=\0". */
+void list_tree(const struct house *house, struct answer *answer, struct fields *fields)
 {
+    static struct listing listing;
     char path[PATH_ROOM] = "";
-    list_directory(answer, open_root(answer, root, 0), path, 0);
-    outlast();
+    uint32_t slot = field_u32(fields);
+    uint64_t known = field_u64(fields), number = field_u64(fields);
+    const char *name = field_text(fields);
+    if (!fields->ok || slot >= LISTINGS)
+        _exit(1);
+    int root = open_root(answer, name, 0), kept = dup(root);
+    listing_begin(&listing, house->listings[slot], known);
+    while (fields->at < fields->end)
+        listing_doubt(&listing, field_text(fields));
+    answer_add(answer, listing.matches ? "~" : "*", 2);
+    list_directory(&listing, answer, root, path, 0);
+    listing_end(&listing, answer, number);
+    outlast(house, kept);
     answer_add(answer, "=", 2);
 }
 

@@ -11,7 +11,8 @@
 int open_directory(int parent, const char *name);
 int open_root(struct answer *answer, const char *path, int make);
 void answer_entry(struct answer *answer, const struct stat *state, const char *path);
-void outlast(void);
+void note_stamp(const struct stat *state);
+void outlast(const struct house *house, int root);
 
 /* The directory that holds `path`, walked from `root`; the last one is remembered, since neighbours
  * come one after the other. Returns -1 with errno; `*name` is the last component. */
@@ -24,5 +25,21 @@ struct place {
 };
 int find_place(struct place *place, const char *path, enum purpose purpose, const char **name);
 void forget_place(struct place *place);
+
+/* listing.c: a listing in the making, and the one before it. */
+struct listing {
+    int descriptor; /* what is kept of this root from one helper to the next */
+    int matches;    /* the listing before is the one that the host knows */
+    int differs;
+    uint64_t key[2];
+    unsigned char *before, *now;
+    size_t size, used, room, count, places;
+    uint32_t *table; /* by path: offset in `before`, in units of eight bytes, plus one */
+    unsigned char *seen;
+};
+void listing_begin(struct listing *listing, int descriptor, uint64_t known);
+void listing_doubt(struct listing *listing, const char *path);
+void listing_entry(struct listing *listing, struct answer *answer, const struct stat *state, const char *path);
+void listing_end(struct listing *listing, struct answer *answer, uint64_t number);
 
 #endif

@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define HEADER 12u
-#define CHUNK 32768u          /* largest payload of a frame, OPEN excepted */
+#define CHUNK 65536u          /* largest payload of a frame, OPEN excepted */
 #define OPEN_MAX (8u << 20)   /* largest payload of OPEN: arguments and environment, or paths */
 #define WINDOW (1u << 20)     /* bytes of a request's body that may be on their way without a CREDIT */
 
@@ -31,6 +31,8 @@
 #define F_CREDIT 8u /* u32: so many bytes of the body went on */
 #define F_PONG 9u
 #define F_HELLO 10u /* u32: WIRE_VERSION */
+
+#define LISTINGS 2 /* roots of which the last listing is kept */
 
 #define EXIT_TREE_LIVES 99 /* a helper could not kill its command: the sandbox ends */
 
@@ -51,6 +53,8 @@ struct house {
     uid_t keeper;         /* trees are put as this user; another one than `user` where they are read-only */
     const char *const *places; /* writable file systems, NULL at the end: looked at for "disk full" */
     int oom_counter;      /* descriptor of the control group's file that counts kills, or -1 */
+    int listings[LISTINGS]; /* descriptors of files in memory: what roots held when they were listed last */
+    int fine_stamps;      /* a change that follows a look at a file always shows in its stamp */
 };
 
 /* One request, in the helper process that serves it. */
@@ -95,6 +99,7 @@ _Noreturn void leave(const char *why);
 void give_up_privileges(void);
 void make_home(uid_t user);
 int open_oom_counter(void);
+void open_listings(struct house *house);
 /* command.c */
 _Noreturn void serve_command(const struct house *house, const struct request *request);
 /* kill.c: kill every process below `ancestor` (not itself); those for which `spare` is true stay, with
@@ -103,10 +108,10 @@ int kill_below(pid_t ancestor, int (*spare)(pid_t), int seconds);
 /* files.c */
 _Noreturn void serve_files(const struct house *house, char asked, const struct request *request);
 /* tree.c */
-void list_tree(struct answer *answer, const char *root);
+void list_tree(const struct house *house, struct answer *answer, struct fields *fields);
 void get_files(struct answer *answer, struct fields *fields);
 /* put.c */
-void put_files(struct answer *answer, const char *root);
+void put_files(const struct house *house, struct answer *answer, const char *root);
 /* tunnel.c */
 _Noreturn void serve_tunnel(const struct request *request);
 /* processes.c */

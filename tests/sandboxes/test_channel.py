@@ -72,7 +72,7 @@ async def test_answers_find_their_requests(channel: Channel, peer: Peer) -> None
     )
     for at in range(len(stream)):
         channel.receive(stream[at : at + 1])
-    assert (await first, await second) == (b"one done", b"two done")
+    assert (b"".join(await first), b"".join(await second)) == (b"one done", b"two done")
 
 
 async def test_body_keeps_within_the_window(channel: Channel, peer: Peer) -> None:
@@ -89,7 +89,7 @@ async def test_body_keeps_within_the_window(channel: Channel, peer: Peer) -> Non
     assert peer.bytes_of(1) == 2 * WINDOW
     assert peer.frames[-1][1] is Frame.EOF
     channel.receive(encode_frame(1, Frame.END, b"all"))
-    assert await asking == b"all"
+    assert await asking == [b"all"]
 
 
 async def test_answer_ends_a_waiting_body(channel: Channel, peer: Peer) -> None:
@@ -97,7 +97,7 @@ async def test_answer_ends_a_waiting_body(channel: Channel, peer: Peer) -> None:
     asking = asyncio.ensure_future(channel.ask(b"p", zeros(100)))
     await settle()
     channel.receive(encode_frame(1, Frame.END, b"!28 full"))
-    assert await asking == b"!28 full"
+    assert await asking == [b"!28 full"]
 
 
 async def test_failing_body_ends_the_request(channel: Channel, peer: Peer) -> None:
@@ -207,4 +207,4 @@ async def test_no_more_requests_than_helpers(channel: Channel, peer: Peer) -> No
         for number, _, _ in peer.frames[answered:]:
             channel.receive(encode_frame(number, Frame.END, b""))
             answered += 1
-    assert await asyncio.gather(*asked) == [b""] * 200
+    assert await asyncio.gather(*asked) == [[]] * 200

@@ -55,13 +55,42 @@ def test_chunks_are_the_same_bytes(sizes: list[int]) -> None:
     assert all(0 < len(chunk) <= CHUNK for chunk in chunks[-1:])
 
 
+RESULT = struct.Struct("<IIIIQQ")
+NO_STREAM = struct.pack("<QI32s", 0, 0, bytes(32))
+
+
 def test_a_command_that_could_not_start() -> None:
     """A failed fork is not a result."""
-    stream = struct.pack("<QII32s", 0, 0, 0, bytes(32))
     with pytest.raises(NotStarted, match="temporarily unavailable"):
-        decode_result(struct.pack("<IIIQQ", 5, 11, 0, 0, 0) + stream * 3, seconds=1)
+        decode_result([RESULT.pack(3, 5, 11, 0, 0, 0) + NO_STREAM * 3], seconds=1, output_limit=10)
     with pytest.raises(ValueError, match="the way 99"):
-        decode_result(struct.pack("<IIIQQ", 99, 0, 0, 0, 0) + stream * 3, seconds=1)
+        decode_result([RESULT.pack(3, 99, 0, 0, 0, 0) + NO_STREAM * 3], seconds=1, output_limit=10)
+
+
+def output(stream: int, *pieces: bytes) -> bytes:
+    """Return pieces of a stream as the supervisor sends them."""
+    return b"".join(struct.pack("<II", stream, len(piece)) + piece for piece in pieces)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_output_comes_in_pieces(size: int) -> None:
+    """Pieces of streams, mixed and cut anywhere, are put together; the middle of a long stream is left out."""
+    answer = (
+        output(0, b"01")
+        + output(1, b"error")
+        + output(0, b"23456789")
+        + RESULT.pack(3, 0, 0, 0, 0, 0)
+        + struct.pack("<QI32s", 12, 2, bytes(32))
+        + b"AB"
+        + struct.pack("<QI32s", 5, 0, bytes(32))
+        + NO_STREAM
+    )
+    parts = [answer[at : at + size] for at in range(0, len(answer), size)]
+    result = decode_result(parts, seconds=1, output_limit=10)
+    assert (result.stdout.head, result.stdout.tail, result.stdout.length) == (b"01234", b"789AB", 12)
+    assert (result.stderr.head, result.stderr.tail, result.stderr.cut) == (b"error", b"", False)
+    with pytest.raises(ValueError, match="too short"):
+        decode_result(parts[:-1] or [answer[:-1]], seconds=1, output_limit=10)
 
 
 @pytest.mark.parametrize("name", ["", "A=B"])

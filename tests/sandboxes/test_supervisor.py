@@ -334,6 +334,14 @@ async def test_impossible_commands(sandbox: Sandbox, command: list[str] | str) -
         await sandbox.run(command)
 
 
+async def test_input_that_nobody_reads_loses_no_answer(sandbox: Sandbox) -> None:
+    """A command may end at any moment of its input's way; its result arrives, and so does that of one which reads."""
+    data = bytes(2_000_000)
+    for _ in range(40):
+        deaf, reader = await asyncio.gather(sandbox.run(["true"], stdin=data), sandbox.run(["cat"], stdin=data))
+        assert (deaf.ending, reader.stdout.length) == (Exited(code=0), len(data))
+
+
 async def test_a_storm_of_requests(sandbox: Sandbox) -> None:
     """Far more requests at a time than the supervisor has places for are all answered."""
     commands = [sandbox.run(["true"]) for _ in range(600)]

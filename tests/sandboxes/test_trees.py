@@ -30,6 +30,11 @@ def line(path: str, kind: str = "f", size: int = 1, stamp: int = 0) -> bytes:
     return f"{kind} 644 {size} {stamp} {stamp} 7 {path}".encode()
 
 
+def folder(path: str) -> bytes:
+    """Return the line of a directory."""
+    return b"d 0 0 0 0 0 " + path.encode()
+
+
 def view_of(files: Tree, extra: tuple[str, ...]) -> TreeView:
     """Return what the host knows after a listing: files of known content, and others of unknown content."""
     view = TreeView()
@@ -38,7 +43,7 @@ def view_of(files: Tree, extra: tuple[str, ...]) -> TreeView:
         for parts in (path.split("/") for path in (*files, *extra))
         for length in range(1, len(parts))
     }
-    view.update([line(path) for path in (*files, *extra)] + [b"d 0 0 0 0 0 " + path.encode() for path in directories])
+    view.update([b"*", *(line(path) for path in (*files, *extra)), *map(folder, directories)], 1)
     for path, file in files.items():
         view.learn(line(path), file, None)
     return view
@@ -84,11 +89,23 @@ def test_a_listing_tells_what_changed() -> None:
     """A file with another stamp is looked at again, one that is gone is forgotten, the others stay known."""
     files = {"a": TreeFile(REGULAR, blob_id(b"a")), "b": TreeFile(REGULAR, blob_id(b"b"))}
     view = view_of(files, ())
-    assert view.update([line("a"), line("c"), line("b", stamp=1)]) != []
+    view.update([b"*", line("a"), line("c"), line("b", stamp=1)], 2)
     assert dict(view.tree()) == {"a": files["a"]}
-    view.update([line("c")])
+    assert set(view.unknown) == {"b", "c"}
+    view.update([b"*", line("c")], 3)
     assert dict(view.tree()) == {}
     assert set(view.lines) == {"c"}
+
+
+def test_a_listing_of_differences_is_as_good() -> None:
+    """What is not named stays; what is named is looked at again, unless it was put just so."""
+    files = {"a": TreeFile(REGULAR, blob_id(b"a")), "d/b": TreeFile(REGULAR, blob_id(b"b"))}
+    view = view_of(files, ())
+    view.place(line("a", stamp=5), files["a"], None)
+    assert view.touched == {"a"}
+    view.update([b"~", line("a", stamp=5), line("c"), b"-d/b", b"-d"], 2)
+    assert (dict(view.tree()), set(view.unknown), view.directories) == ({"a": files["a"]}, {"c"}, set())
+    assert (view.touched, view.number) == (set(), 2)
 
 
 LINK_PATHS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3).map("/".join)
