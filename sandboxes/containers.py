@@ -10,23 +10,27 @@ from typing import Any, Final
 
 from docker.types import HostConfig
 
-from assay.errors import EngineUnavailable, ImageMissing
+from assay.errors import EngineUnavailable, ImageMissing, InfrastructureError
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.engine import Engine, undone_if_cancelled
 from assay.sandboxes.frames import Frame, encode_frame
+from assay.sandboxes.images.catalog import knows_localhost
 from assay.sandboxes.images.recipes import repository
 from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
 from assay.sandboxes.owners import OwnerProcess, make_labels, make_name
 from assay.sandboxes.profiles import host_options, supervisor_arguments
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
+from assay.sandboxes.volumes import check_volumes
 
 START_SECONDS: Final = 30.0
 _GONE: Final = (404, 409)
 """Removing what is gone, or what is being removed already, is as good as done."""
 _LEAVING_SECONDS: Final = 5
 """For a supervisor to leave, and the engine to remove what it leaves; then the engine is told to kill."""
+_MOMENT: Final = 0.5
+"""Seconds for which the engine is asked why a sandbox was lost."""
 _PULSES: Final = 4
 """Times within a supervisor's patience that its host says something."""
 
@@ -74,7 +78,8 @@ class Containers:
         return found
 
     async def start(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> Started:
-        """Return a new container on an inspected image."""
+        """Return a new container on an inspected image; raises SandboxRefused for a volume that it may not read."""
+        await check_volumes(self._engine, profile)
         name = make_name(owner)
         container = await undone_if_cancelled(self._create(image, profile, owner, name), self.remove)
         async with AsyncExitStack() as undo:
@@ -92,6 +97,19 @@ class Containers:
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_task(self._beat(), name="assay-pulse")
         return started
+
+    async def ran_out_of_memory(self, started: Started) -> bool:
+        """Whether the engine saw a container, which is gone by now, use up its memory. Asked for at most a moment."""
+        now = int(time.time()) + 1
+        since = now - int(time.monotonic() - started.at) - 2
+        try:
+            async with asyncio.timeout(_MOMENT):
+                told = await self._engine.call(
+                    "events", since=since, until=now, decode=True, filters={"container": started.id, "event": "oom"}
+                )
+                return await asyncio.to_thread(lambda: any(True for _ in told))
+        except (TimeoutError, InfrastructureError):
+            return False
 
     async def rename(self, started: Started, name: str) -> None:
         """Give a container another name; raises EngineUnavailable, SandboxLost."""
@@ -131,12 +149,13 @@ class Containers:
 
     async def _create(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
         try:
-            return await self._create_on(await self._layers.image_on(image), profile, owner, name)
-        except ImageMissing:  # somebody pruned it since
+            return await self._create_on(image, profile, owner, name)
+        except ImageMissing:  # somebody pruned the layer since
             self._layers.forget(image)
-            return await self._create_on(await self._layers.image_on(image), profile, owner, name)
+            return await self._create_on(image, profile, owner, name)
 
-    async def _create_on(self, layered: str, profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
+    async def _create_on(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner, name: str) -> str:
+        layered = await self._layers.image_on(image)
         options = host_options(profile)
         created = await self._engine.call(
             "create_container",
@@ -152,7 +171,8 @@ class Containers:
             # Attached to its owner, it ends when the owner does; detached, it waits for somebody to fetch its work.
             detach=owner.commit is not None,
             # Not even the engine's empty network: its making takes the engine as long as everything else together.
-            network_disabled=options["network_mode"] == "none",
+            # With it goes /etc/hosts, so only images that do without have none.
+            network_disabled=options["network_mode"] == "none" and knows_localhost(image),
             healthcheck={"test": ["NONE"]},
             name=name,
             host_config=HostConfig(version="1.41", **options),

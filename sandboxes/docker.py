@@ -18,7 +18,7 @@ from assay.sandboxes.images.catalog import image_from
 from assay.sandboxes.leftovers import Leftovers
 from assay.sandboxes.owners import WARM, name_in_use, name_with_work
 from assay.sandboxes.pool import MOST_SECONDS, WarmPool
-from assay.sandboxes.profiles import base_environment, check_profile
+from assay.sandboxes.profiles import base_environment, check_profile, has_own_kernel
 from assay.sandboxes.protocol import WorkKeeper
 from assay.sandboxes.supervised import SupervisedSandbox
 
@@ -128,6 +128,9 @@ class DockerProvider:
         async def hold() -> None:
             await self._containers.rename(started, name_with_work(started.name))
 
+        async def ran_out_of_memory() -> bool:
+            return await self._containers.ran_out_of_memory(started)
+
         sandbox = SupervisedSandbox(
             started.id[:12],
             image_from(started.image),
@@ -136,6 +139,7 @@ class DockerProvider:
             base_environment(_environment_of(started.image), profile),
             remove,
             hold,
+            ran_out_of_memory=ran_out_of_memory if has_own_kernel(profile) else None,
         )
         self._open[started.id] = sandbox
         return sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,10 +28,24 @@ _MIB: Final = 1 << 20
 _RESERVE_MB: Final = 32
 """Memory that must be left beside full file systems for processes to run at all, MiB."""
 _SUPERVISOR_PROCESSES: Final = 16
+_KERNEL_THREADS: Final = 512
+"""Threads of the host that a kernel of a sandbox's own may use for itself, beside some for each of its processes."""
+_MOUNT_PLACES: Final = ("/opt", "/srv", "/mnt")
+"""Below these volumes may appear: nothing that runs is looked for there."""
+
+
+def has_own_kernel(profile: SandboxProfile) -> bool:
+    """Whether the profile's runtime brings a kernel of its own: gVisor, whose runtimes are called `runsc…`.
+
+    The engine's limits then hold for that kernel as a whole: where it uses up its memory, it ends, and the sandbox
+    with it. Files are not counted, only their bytes.
+    """
+    return profile.runtime is not None and profile.runtime.startswith("runsc")
 
 
 def check_profile(profile: SandboxProfile) -> None:
     """Raise SandboxRefused for a profile that no sandbox can serve."""
+    _check_mounts(profile)
     limits = profile.limits
     files = limits.workspace_mb + limits.scratch_mb * (2 if profile.held_out else 1) + _shared_memory_mb(profile)
     if files + _RESERVE_MB > limits.memory_mb:
@@ -83,12 +98,19 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
         "shm_size": _shared_memory_mb(profile) * _MIB,
         "mem_limit": limits.memory_mb * _MIB,
         "memswap_limit": limits.memory_mb * _MIB,
-        "pids_limit": limits.processes + _SUPERVISOR_PROCESSES,
+        **_process_limits(profile),
         "cpu_period": _PERIOD,
         "cpu_quota": int(limits.cpus * _PERIOD),
-        "ulimits": [
-            {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "nofile", "Soft": 1024, "Hard": 4096},  # what every engine may give, itself limited or not
+        "mounts": [
+            # Never filled from the image: that would write into the volume.
+            {
+                "Type": "volume",
+                "Source": m.volume,
+                "Target": m.target,
+                "ReadOnly": True,
+                "VolumeOptions": {"NoCopy": True},
+            }
+            for m in profile.mounts
         ],
         # System V memory belongs to no process: it would outlive a command and count against the next.
         "sysctls": {"kernel.shm_rmid_forced": "1", "kernel.msgmni": "32"},
@@ -97,6 +119,36 @@ def host_options(profile: SandboxProfile) -> dict[str, Any]:
         "auto_remove": True,
         "init": False,
     }
+
+
+def _process_limits(profile: SandboxProfile) -> dict[str, Any]:
+    """Return the limits of processes and of what each may have."""
+    ulimits = [
+        {"Name": "core", "Soft": 0, "Hard": 0},
+        {"Name": "nofile", "Soft": 1024, "Hard": 4096},  # what every engine may give, itself limited or not
+    ]
+    most = profile.limits.processes + _SUPERVISOR_PROCESSES
+    if not has_own_kernel(profile):
+        return {"pids_limit": most, "ulimits": ulimits}
+    # The engine counts threads of that kernel, the kernel the commands' processes, by their user, who is in no other
+    # sandbox. On the host's kernel that user would be one and the same in all of them.
+    ulimits.append({"Name": "nproc", "Soft": most, "Hard": most})
+    return {"pids_limit": 4 * most + _KERNEL_THREADS, "ulimits": ulimits}
+
+
+def _check_mounts(profile: SandboxProfile) -> None:
+    """Raise SandboxRefused for a mount in a place where it could stand before something else, or for two in one."""
+    seen: list[str] = []
+    for mount in profile.mounts:
+        target = mount.target
+        if posixpath.normpath(target) != target or not any(target.startswith(f"{place}/") for place in _MOUNT_PLACES):
+            raise SandboxRefused(
+                f"The volume {mount.volume!r} cannot be mounted at {target!r}.",
+                next_step=f"choose a place below one of {', '.join(_MOUNT_PLACES)}, for instance /opt/data",
+            )
+        if any(f"{target}/".startswith(f"{other}/") or f"{other}/".startswith(f"{target}/") for other in seen):
+            raise SandboxRefused(f"Two volumes cannot be mounted at {target!r}.", next_step="choose places apart")
+        seen.append(target)
 
 
 def supervisor_arguments(profile: SandboxProfile, *, lifetime: float, patience: float) -> list[str]:

@@ -47,6 +47,7 @@ class SupervisedSandbox:
         hold: Callable[[], Awaitable[None]],
         *,
         used: bool = False,
+        ran_out_of_memory: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._name = name
         self._image = image
@@ -55,6 +56,7 @@ class SupervisedSandbox:
         self._environment = environment
         self._remove = remove
         self._hold = hold
+        self._ran_out_of_memory = ran_out_of_memory
         self._closing: asyncio.Task[None] | None = None
         self._way_out: Tunnel | None = None
         self._transfer = TreeTransfer(self._ask, profile)
@@ -107,6 +109,7 @@ class SupervisedSandbox:
         """Where other commands use up the processes, there is none for this one: then it waits, in its own time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
+        was_lost = self._channel.lost
         while True:
             body = _chunks(stdin) if stdin else None
             try:
@@ -117,6 +120,11 @@ class SupervisedSandbox:
                     return CommandResult(ending=OutOfMemory())
                 self._channel.lose("the helper of a command was killed")
                 raise SandboxLost("The sandbox was lost, because the helper of a command was killed.") from error
+            except SandboxLost:
+                # A kernel of the sandbox's own ends as a whole for want of memory: what ran in it ended so, too.
+                if was_lost or self._ran_out_of_memory is None or not await self._ran_out_of_memory():
+                    raise
+                return CommandResult(ending=OutOfMemory())
             except NotStarted:
                 if loop.time() >= deadline:
                     return CommandResult(ending=TimedOut(seconds=seconds), seconds=seconds)

@@ -6,10 +6,7 @@ volume is the engine's own, and its label can be set by nobody who cannot admini
 
 from __future__ import annotations
 
-import posixpath
-from typing import Any, Final
-
-from docker.types import Mount as DockerMount
+from typing import Final
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
@@ -17,23 +14,6 @@ from assay.sandboxes.engine import Engine
 
 MOUNTABLE: Final = "dev.assay.mountable"
 """Label of a volume that sandboxes may read; its value is `yes`."""
-PLACES: Final = ("/opt", "/srv", "/mnt")
-"""Below these volumes may appear: nothing that runs is looked for there."""
-
-
-def check_mounts(profile: SandboxProfile) -> None:
-    """Raise SandboxRefused for a mount in a place where it could stand before something else, or for two in one."""
-    seen: list[str] = []
-    for mount in profile.mounts:
-        target = mount.target
-        if posixpath.normpath(target) != target or not any(target.startswith(f"{place}/") for place in PLACES):
-            raise SandboxRefused(
-                f"The volume {mount.volume!r} cannot be mounted at {target!r}.",
-                next_step=f"choose a place below one of {', '.join(PLACES)}, for instance {PLACES[0]}/data",
-            )
-        if any(f"{target}/".startswith(f"{other}/") or f"{other}/".startswith(f"{target}/") for other in seen):
-            raise SandboxRefused(f"Two volumes cannot be mounted at {target!r}.", next_step="choose places apart")
-        seen.append(target)
 
 
 async def check_volumes(engine: Engine, profile: SandboxProfile) -> None:
@@ -56,11 +36,3 @@ async def check_volumes(engine: Engine, profile: SandboxProfile) -> None:
                 f"{found.get('Options')}. It may lead to a path or a server of the host's.",
                 next_step=f"docker volume create --label {MOUNTABLE}=yes NAME, and copy into it what is to be read",
             )
-
-
-def mount_options(profile: SandboxProfile) -> list[Any]:
-    """Return the mounts for `create_host_config`: read-only, and never filled from the image."""
-    return [
-        DockerMount(target=mount.target, source=mount.volume, type="volume", read_only=True, no_copy=True)
-        for mount in profile.mounts
-    ]

@@ -154,7 +154,7 @@ def _target(interpreter: Interpreter) -> Iterator[str]:
 def _failure(said: str, pins: Sequence[Pin], lock: str, interpreter: Interpreter) -> AssayError:
     """Return what pip's failure means."""
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if not line.startswith(("  ", "Skipping", "Found link", "Fetching"))][-_TAIL:]
+    errors = [line for line in lines if line.startswith(("ERROR", "WARNING", "Could not"))][-_TAIL:]
     if "No space left on device" in said:
         return disk_full("the image cache")
     if "DO NOT MATCH THE HASHES" in said:
@@ -164,10 +164,10 @@ def _failure(said: str, pins: Sequence[Pin], lock: str, interpreter: Interpreter
             next_step="find out whether the index or the lock file was changed; nothing was installed",
         )
     absent = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", said)
-    unreachable = re.search(r"(?:NewConnectionError|ConnectTimeoutError|NameResolutionError|Max retries)", said)
+    unreachable = re.search(r"Could not fetch URL \S+: (?!404)", said)
     if absent is None or unreachable is not None:
         return InfrastructureError(
-            f"the distributions that {lock} pins could not be fetched:\n" + "\n".join(errors),
+            f"the distributions that {lock} pins could not be fetched:\n" + "\n".join(errors or lines[-_TAIL:]),
             next_step="make pip on this machine reach an index (PIP_INDEX_URL, or `pip config set global.index-url …`)",
         )
     name = canonicalize_name(absent[1].split("==")[0])

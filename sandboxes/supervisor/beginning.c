@@ -39,6 +39,9 @@ void give_up_privileges(void)
     /* Once more for what the empty bounding set says already; gVisor does not know it (EINVAL). */
     if (prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED, 0, 0, 0) < 0 && errno != EINVAL)
         leave("cannot set secure bits");
+    /* Without it a daemon would leave its command (kill.c). Helpers set it for themselves; a fork does not inherit. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) < 0)
+        leave("this kernel has no child subreapers; gVisor of 2024 has them");
     if (syscall(SYS_capset, &header, data) < 0)
         leave("cannot drop capabilities");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
