@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +28,8 @@ struct capability_data {
     uint32_t effective, permitted, inheritable;
 };
 
+extern char **environ;
+
 /* From here on nothing in this container can gain a capability; only this process keeps three. */
 void give_up_privileges(void)
 {
@@ -46,6 +49,8 @@ void give_up_privileges(void)
         leave("cannot drop capabilities");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         leave("cannot protect itself");
+    for (char **variable = environ; *variable; variable++) /* some kernels show it to everybody all the same */
+        memset(*variable, 0, strlen(*variable));
 }
 
 void make_home(uid_t user)
