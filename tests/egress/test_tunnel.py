@@ -330,6 +330,28 @@ async def test_the_helper_is_replaced_when_it_dies(provider: DockerProvider) -> 
         assert (await sandbox.run(wait, timeout=20)).stdout.data == b"hello\n"
 
 
+async def test_a_fault_of_the_proxys_ends_one_connection(told: Told) -> None:
+    """An error that nobody foresaw ends the connection it happened on, is reported, and changes nothing else."""
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
+    faults = [True, False]
+
+    async def resolve(_host: str, _port: int) -> tuple[str, ...]:
+        if faults.pop(0):
+            raise RuntimeError("nobody foresaw this")
+        return ("127.0.0.1",)
+
+    async with (
+        DockerProvider(ways_out=WaysOut(told.of_sandbox, resolve=resolve)) as provider,
+        listening(Web()) as port,
+        await provider.open(granting(f"www.test:{port}"), OWNER) as sandbox,
+    ):
+        broken = await sandbox.run(fetch(f"http://www.test:{port}/"))
+        assert "RemoteDisconnected" in broken.stderr.text
+        assert (await sandbox.run(fetch(f"http://www.test:{port}/"))).stdout.data == b"hello\n"
+    assert reported == ["Task exception was never retrieved"]
+
+
 async def test_nobody_to_tell_means_no_way_out() -> None:
     """A provider that was given nobody to tell refuses a profile that grants a way out."""
     async with DockerProvider() as provider:
