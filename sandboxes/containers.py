@@ -19,7 +19,7 @@ from assay.sandboxes.images.catalog import knows_localhost
 from assay.sandboxes.images.recipes import repository
 from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
 from assay.sandboxes.owners import OwnerProcess, make_labels, make_name
-from assay.sandboxes.profiles import host_options, supervisor_arguments
+from assay.sandboxes.profiles import host_options, supervisor_arguments, with_user
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
 from assay.sandboxes.volumes import check_volumes
@@ -80,6 +80,7 @@ class Containers:
     async def start(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> Started:
         """Return a new container on an inspected image; raises SandboxRefused for a volume that it may not read."""
         await check_volumes(self._engine, profile)
+        profile = with_user(profile, str((image.get("Config") or {}).get("User") or ""))
         name = make_name(owner)
         container = await undone_if_cancelled(self._create(image, profile, owner, name), self.remove)
         async with AsyncExitStack() as undo:

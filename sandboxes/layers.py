@@ -23,12 +23,6 @@ LAYER_LABEL: Final = "dev.assay.supervisor"
 BASE_LABEL: Final = "dev.assay.supervisor.base"
 """On every image made here: id of the image below."""
 _REPOSITORY: Final = "assay-sandbox/supervised"
-_HOSTS: Final = b"""\
-127.0.0.1\tlocalhost
-127.0.1.1\tsandbox
-::1\tlocalhost ip6-localhost ip6-loopback
-"""
-"""A container without network is given no such file by the engine, and programs ask for `localhost`."""
 _MAKING_SECONDS: Final = 3600.0
 """After which a container that such an image was being made in counts as left over."""
 _MACHINES: Final = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
@@ -124,19 +118,14 @@ async def prune_layers(engine: Engine, *, dry: bool = False) -> tuple[str, ...]:
 
 
 def _pack_layer(machine: str) -> bytes:
-    """Return an archive of what is added: the supervisor, and the files that an engine makes for a network."""
-    files = (
-        (SUPERVISOR.strip("/"), read_supervisor(machine), 0o755),
-        ("etc/hosts", _HOSTS, 0o644),
-        ("etc/resolv.conf", b"", 0o644),
-    )
+    """Return an archive of what is added: the supervisor."""
+    binary = read_supervisor(machine)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, data, mode in files:
-            folder = tarfile.TarInfo(name.rpartition("/")[0])
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(folder)
-            file = tarfile.TarInfo(name)
-            file.mode, file.size = mode, len(data)
-            archive.addfile(file, io.BytesIO(data))
+        folder = tarfile.TarInfo(SUPERVISOR.strip("/").rpartition("/")[0])
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        file = tarfile.TarInfo(SUPERVISOR.strip("/"))
+        file.mode, file.size = 0o755, len(binary)
+        archive.addfile(file, io.BytesIO(binary))
     return packed.getvalue()

@@ -173,7 +173,9 @@ async def _probe(engine: Engine, image: str, tools: str) -> tuple[str, ...]:
     """Use each tool in a container with no network, and return the packages as `name=version`, sorted."""
     options = await engine.call("create_host_config", network_mode="none")
     command = ["/bin/sh", "-c", tools]
-    container = (await engine.call("create_container", image, command, host_config=options))["Id"]
+    container = (await engine.call("create_container", image, command, host_config=options, network_disabled=True))[
+        "Id"
+    ]
     try:
         await engine.call("start", container)
         code = (await engine.call("wait", container))["StatusCode"]

@@ -42,6 +42,12 @@ def image_labels(recipe: Recipe, *, base_digest: str | None, packages: tuple[str
     }
 
 
+def knows_localhost(attributes: dict[str, Any]) -> bool:
+    """Return whether an inspected image resolves `localhost` by itself, as is tried when one of ours is built."""
+    labels = (attributes.get("Config") or {}).get("Labels") or {}
+    return labels.get(STATE_LABEL) == READY
+
+
 def image_from(attributes: dict[str, Any]) -> Image:
     """Return the record of an image from what the engine says of it; works for images that are not assay's."""
     labels = (attributes.get("Config") or {}).get("Labels") or attributes.get("Labels") or {}

@@ -2,6 +2,7 @@
 # Proves, in a container of a new image, that the tools are there and work; then prints one "name=version" a line.
 set -eu
 cd /tmp
+getent hosts localhost "$(hostname)" >/dev/null
 export HOME=/tmp
 git init -q probe
 cd probe

@@ -2,6 +2,7 @@
 # Proves, in a container of a new image, that the tools are there and work; then prints one "name=version" a line.
 set -eu
 cd /tmp
+getent hosts localhost "$(hostname)" >/dev/null
 python3 -c 'import sys; assert sys.version_info >= (3, 11), sys.version'
 python -c 'import ssl, sqlite3, ctypes, lzma, bz2, zlib'
 git init -q probe
