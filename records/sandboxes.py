@@ -23,6 +23,8 @@ class Limits(Record):
     """Files and directories in each tmpfs."""
     processes: Annotated[int, Field(ge=8)] = 256
     """Processes and threads at once."""
+    open_files: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
+    """Descriptors that one process may ask to have open at once; it begins with 1024 where it may have more."""
     cpus: Annotated[float, Field(gt=0)] = 2.0
     """Processors' worth of time."""
     output_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
@@ -45,6 +47,9 @@ class SandboxProfile(Record):
 
     image: str = "python"
     """Name of an image that `assay sandbox build` made, or a reference by digest."""
+    user: Annotated[int, Field(ge=1, le=65_533)] | Literal["image"] = 10001
+    """Number of the user and group that commands run as, or `"image"` for the one that the image names by its number.
+    It is never root."""
     workspace: Literal["read-write", "read-only"] = "read-write"
     """Read-only: commands cannot change the tree; `/tmp` stays theirs."""
     held_out: bool = False

@@ -12,10 +12,8 @@ from assay.records.sandboxes import SandboxProfile
 from assay.sandboxes.egress.environment import ENVIRONMENT
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE
 
-USER: Final = 10001
-"""Commands run as this user and group, in every image."""
-KEEPER: Final = 10002
-"""Owns a read-only workspace, so that commands cannot change it."""
+KEEPERS: Final = (10002, 10003)
+"""Own a read-only workspace, so that commands cannot change it: the first that is not the commands' user."""
 SCRATCH: Final = "/tmp"  # noqa: S108 - a path in the container
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a path in the container
 HOME: Final = "/tmp/home"  # noqa: S108 - a path in the container
@@ -25,6 +23,7 @@ _CAPABILITIES: Final = ("KILL", "SETGID", "SETPCAP", "SETUID")
 """Of the supervisor; SETPCAP only until it has emptied the bounding set, which is its first act."""
 _PERIOD: Final = 100_000
 _MIB: Final = 1 << 20
+_MOST_USER: Final = 65_533
 _RESERVE_MB: Final = 32
 """Memory that must be left beside full file systems for processes to run at all, MiB."""
 _SUPERVISOR_PROCESSES: Final = 16
@@ -80,7 +79,7 @@ def base_environment(image: Mapping[str, str], profile: SandboxProfile) -> dict[
 def host_options(profile: SandboxProfile) -> dict[str, Any]:
     """Return the arguments of docker-py's `create_host_config`: the isolation, which no profile can undo."""
     limits = profile.limits
-    keeper = KEEPER if profile.workspace == "read-only" else USER
+    keeper = _keeper(profile)
     nodes = f"nr_inodes={limits.inodes}"
     held_out = f"exec,size={limits.scratch_mb}m,{nodes},uid={keeper},gid={keeper},mode=0755"
     return {
@@ -125,7 +124,7 @@ def _process_limits(profile: SandboxProfile) -> dict[str, Any]:
     """Return the limits of processes and of what each may have."""
     ulimits = [
         {"Name": "core", "Soft": 0, "Hard": 0},
-        {"Name": "nofile", "Soft": 1024, "Hard": 4096},  # what every engine may give, itself limited or not
+        {"Name": "nofile", "Soft": min(1024, profile.limits.open_files), "Hard": profile.limits.open_files},
     ]
     most = profile.limits.processes + _SUPERVISOR_PROCESSES
     if not has_own_kernel(profile):
@@ -155,10 +154,38 @@ def supervisor_arguments(profile: SandboxProfile, *, lifetime: float, patience: 
     """Return the supervisor's arguments: commands' user, owner of put trees, seconds to live, seconds of the
     host's silence that it endures, writable places.
     """
-    keeper = KEEPER if profile.workspace == "read-only" else USER
     held_out = [HELD_OUT] if profile.held_out else []
-    numbers = (USER, keeper, int(lifetime), int(patience))
+    numbers = (_user(profile), _keeper(profile), int(lifetime), int(patience))
     return [*map(str, numbers), WORKSPACE, SCRATCH, SHARED_MEMORY, *held_out]
+
+
+def with_user(profile: SandboxProfile, image_user: str) -> SandboxProfile:
+    """Return the profile with the number of the user that it means; raises SandboxRefused.
+
+    Args:
+        profile: may mean the image's own user.
+        image_user: what the image says, as in a Dockerfile's `USER`.
+    """
+    if profile.user != "image":
+        return profile
+    number = image_user.partition(":")[0]
+    if not number.isdecimal() or not 0 < int(number) <= _MOST_USER:
+        named = f"names its user {image_user!r}" if image_user else "names no user, which means root"
+        raise SandboxRefused(
+            f"The image {profile.image!r} {named}. Commands run as a user known by its number, and never as root.",
+            next_step="set `user` to a number, or build the image with `USER 1000`",
+        )
+    return profile.model_copy(update={"user": int(number)})
+
+
+def _user(profile: SandboxProfile) -> int:
+    assert profile.user != "image", "`with_user` says which"
+    return profile.user
+
+
+def _keeper(profile: SandboxProfile) -> int:
+    user = _user(profile)
+    return user if profile.workspace == "read-write" else next(keeper for keeper in KEEPERS if keeper != user)
 
 
 def _shared_memory_mb(profile: SandboxProfile) -> int:

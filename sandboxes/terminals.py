@@ -13,7 +13,6 @@ from typing import Final
 
 from assay.errors import SandboxLost
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.profiles import USER
 from assay.sandboxes.protocol import WORKSPACE
 
 _SHELL: Final = (
@@ -63,13 +62,14 @@ class Terminal:
 
 async def open_terminal(engine: Engine, container: str, environment: Mapping[str, str]) -> Terminal:
     """Return a shell in a container that runs; raises EngineUnavailable, SandboxLost."""
+    user = (await engine.call("inspect_container", container))["Config"]["Cmd"][0]  # the supervisor's first argument
     made = await engine.call(
         "exec_create",
         container,
         ["/bin/sh", "-c", _SHELL],
         stdin=True,
         tty=True,
-        user=f"{USER}:{USER}",
+        user=f"{user}:{user}",
         workdir=WORKSPACE,
         environment=dict(environment),
     )

@@ -126,3 +126,19 @@ async def test_the_images_environment_and_checks(
         assert state["Path"] == "/.assay/supervisor"
         result = await box.run(["/.assay/supervisor"])
         assert b"usage" in result.stderr.data
+
+
+async def test_the_image_may_choose_the_user(
+    client: docker.DockerClient, provider: DockerProvider, owner: SandboxOwner
+) -> None:
+    """`user = "image"` means its number, for commands and for the files that are put; a name is refused."""
+    profile = SandboxProfile(image=f"{NAME}:1", user="image")
+    named_by_number = client.api.create_container((await provider.image(SandboxProfile())).id, ["-"])
+    client.api.commit(named_by_number, repository=NAME, tag="1", changes=["USER 1234:99"])
+    client.api.remove_container(named_by_number)
+    async with await provider.open(profile, owner) as box:
+        await box.write("hello", b"x")
+        assert (await box.run("id -u; id -g; stat -c %u hello .")).stdout.text == "1234\n1234\n1234\n1234\n"
+    make_image(client, "USER daemon")
+    with pytest.raises(SandboxRefused, match="'daemon'"):
+        await provider.open(profile, owner)

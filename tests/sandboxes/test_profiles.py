@@ -6,7 +6,7 @@ import pytest
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import Limits, SandboxProfile
-from assay.sandboxes.profiles import base_environment, check_profile, host_options, supervisor_arguments
+from assay.sandboxes.profiles import base_environment, check_profile, host_options, supervisor_arguments, with_user
 
 
 def test_the_isolation_is_the_same_for_every_profile() -> None:
@@ -72,3 +72,27 @@ def test_a_read_only_workspace_has_another_owner() -> None:
     assert supervisor_arguments(fixed, lifetime=9, patience=5)[:4] == ["10001", "10002", "9", "5"]
     assert "uid=10002" in host_options(fixed)["tmpfs"]["/workspace"]
     assert "uid=10001" in host_options(writable)["tmpfs"]["/workspace"]
+
+
+def test_commands_run_as_a_user_with_a_number() -> None:
+    """A profile names the number, or takes the image's; root and names that only an image knows are refused."""
+    numbered = SandboxProfile(user=1234)
+    assert supervisor_arguments(numbered, lifetime=9, patience=5)[:2] == ["1234", "1234"]
+    assert "uid=1234" in host_options(numbered)["tmpfs"]["/workspace"]
+    fixed = SandboxProfile(user=10002, workspace="read-only")
+    assert supervisor_arguments(fixed, lifetime=9, patience=5)[:2] == ["10002", "10003"]
+    assert with_user(numbered, "root") == numbered
+    assert with_user(SandboxProfile(user="image"), "1000:1000").user == 1000
+    for named in ("", "root", "0", "0:0", "node", "99999999"):
+        with pytest.raises(SandboxRefused, match="image"):
+            with_user(SandboxProfile(user="image"), named)
+    for impossible in (0, -1, 65_534, "root"):
+        with pytest.raises(ValueError, match="user"):
+            SandboxProfile.model_validate({"user": impossible})
+
+
+def test_descriptors_are_limited() -> None:
+    """A process begins with few, whatever the most that it may ask for."""
+    for most, first in ((4096, 1024), (200, 200)):
+        limits = host_options(SandboxProfile(limits=Limits(open_files=most)))["ulimits"]
+        assert {"Name": "nofile", "Soft": first, "Hard": most} in limits
