@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from assay.app.configuration import look_up_settings
 from assay.app.dependencies import places
 from assay.app.wiring import open_house
+from assay.errors import AssayError
 from assay.records.base import Record
 from assay.records.sandboxes import Image, Left
-from assay.sandboxes.doctor import Finding, examine
+from assay.sandboxes.doctor import Finding, examine, examine_runtimes
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import (
     HeldImage,
@@ -27,12 +29,22 @@ from assay.sandboxes.inventory import HeldSandbox, list_sandboxes
 from assay.store.state import state_root
 
 
-async def findings(root: Path | None = None) -> tuple[Finding, ...]:
-    """Return what assay needs of this machine and how each of it stands."""
+async def findings(root: Path | None = None, repo: Path | None = None) -> tuple[Finding, ...]:
+    """Return what assay needs of this machine, and a repository's profiles of its engine, and how each of it stands."""
     where = places(root)
     directories = (root or state_root(os.environ), where.cache)
     async with _engine() as engine:
-        return await examine(engine, recipes=(load_recipe("python"),), directories=directories)
+        found = await examine(engine, recipes=(load_recipe("python"),), directories=directories)
+        return (*found, *await examine_runtimes(engine, await _runtimes(repo, root) if repo else {}))
+
+
+async def _runtimes(repo: Path, root: Path | None) -> dict[str, str]:
+    """Return the runtimes that a repository's profiles ask for; none where its settings cannot be read."""
+    try:
+        settings, _ = await look_up_settings(repo, None, root=root)
+    except AssayError:
+        return {}
+    return {name: profile.runtime for name, profile in settings.sandboxes.items() if profile.runtime}
 
 
 async def sandboxes_held() -> tuple[HeldSandbox, ...]:

@@ -193,12 +193,12 @@ def prune(
 
 
 @app.command()
-def doctor(as_json: Json = False, state: State = None) -> None:
-    """Say what is missing on this machine, and what mends it."""
+def doctor(repo: Repo = Path(), as_json: Json = False, state: State = None) -> None:
+    """Say what is missing on this machine, or for a repository's sandboxes, and what mends it."""
     with ending(as_json):
         from assay.cli import starting
 
-        starting.examine_machine(as_json=as_json, state=state)
+        starting.examine_machine(repo, as_json=as_json, state=state)
 
 
 @sandbox.command("build")

@@ -39,12 +39,12 @@ def write_settings(repo: Path, *, force: bool, stdout: bool) -> None:
     run_session(work)
 
 
-def examine_machine(*, as_json: bool, state: Path | None) -> None:
+def examine_machine(repo: Path, *, as_json: bool, state: Path | None) -> None:
     """Print each finding with what mends it; exit code 3 where something is missing."""
     from assay.app.machines import findings
 
     async def work(streams: Streams) -> bool:
-        found = await findings(state)
+        found = await findings(state, repo)
         for finding in found:
             if as_json:
                 streams.line(finding.model_dump(mode="json"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +62,34 @@ async def examine(engine: Engine, *, recipes: tuple[Recipe, ...], directories: t
     except InfrastructureError as error:
         findings.append(Finding(subject="docker engine", ok=False, detail=error.message, mend=error.next_step))
     return tuple(findings)
+
+
+async def examine_runtimes(engine: Engine, runtimes: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Look whether the engine knows the runtimes that profiles ask for; an engine that does not answer is no finding.
+
+    Args:
+        engine: the engine that sandboxes shall run on.
+        runtimes: profile to the name of its runtime.
+    """
+    try:
+        known = (await engine.call("info")).get("Runtimes") or {}
+    except InfrastructureError:
+        return ()
+    return tuple(_runtime(profile, runtime, known) for profile, runtime in sorted(runtimes.items()))
+
+
+def _runtime(profile: str, runtime: str, known: Mapping[str, Any]) -> Finding:
+    subject = f"runtime of [sandboxes.{profile}]"
+    if runtime in known:
+        return Finding(subject=subject, ok=True, detail=f"{runtime}: {known[runtime].get('path', 'known')}")
+    path = shutil.which(runtime, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or f"/path/to/{runtime}"
+    entry = json.dumps({"runtimes": {runtime: {"path": path, "runtimeArgs": ["--network=none"]}}})
+    return Finding(
+        subject=subject,
+        ok=False,
+        detail=f"the engine does not know {runtime!r}, but {', '.join(sorted(known))}",
+        mend=f"add {entry} to /etc/docker/daemon.json on its machine, then there: kill -HUP $(pidof dockerd)",
+    )
 
 
 def mend_engine(error: BaseException) -> str:

@@ -102,6 +102,25 @@ set_up_test_extras() {
         rm -rf -- "$SETUP_CACHE/registry"
         mv "$work" "$SETUP_CACHE/registry"
     fi
+    [ -x "$SETUP_CACHE/runsc/usr/bin/runsc" ] || unpack_runsc
+}
+
+# gVisor as Debian 13 packages it, from the machine's own mirror; Debian 12's keeps no command's processes together.
+# Unpacked and not installed: an engine of the tests' own uses it, and no other.
+unpack_runsc() {
+    say "unpacking Debian 13's runsc into $SETUP_CACHE/runsc, for the tests"
+    local work mirror
+    work=$(mktemp -d "$SETUP_CACHE/runsc.XXXXXX")
+    mirror=$(apt-get update --print-uris | sed -n "s|^'\(https\?://[^']*\)/dists/.*|\1|p" | head -n 1)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
+    local apt=(apt-get -q=2 -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
+    (cd "$work" && "${apt[@]}" update && "${apt[@]}" download runsc/trixie && dpkg-deb -x runsc_*.deb root) </dev/null >&2 ||
+        die 3 "runsc could not be fetched from $mirror" "add a mirror of Debian to /etc/apt/sources.list, then repeat"
+    rm -rf -- "$SETUP_CACHE/runsc"
+    mv "$work/root" "$SETUP_CACHE/runsc"
+    rm -rf -- "$work"
 }
 
 # Refuse at once what would be refused after minutes; an engine that answers elsewhere is found by engine.py.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +20,9 @@ _STARTS = 3
 class OwnEngine:
     """A second dockerd beside the machine's, with everything of its own; it shares nothing but the kernel."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: dict[str, Any] | None = None) -> None:
         self.folder = folder
+        self._configuration = configuration or {}
         self.host = f"unix://{folder}/sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,6 +44,7 @@ class OwnEngine:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         (self.folder / "pid").unlink(missing_ok=True)
+        (self.folder / "daemon.json").write_text(json.dumps(self._configuration))
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [
@@ -50,6 +54,7 @@ class OwnEngine:
                     *("--exec-root", self.folder / "exec"),
                     *("--pidfile", self.folder / "pid"),
                     *("--host", self.host),
+                    *("--config-file", self.folder / "daemon.json"),
                     *("--bridge", "none", "--iptables=false", "--ip-masq=false"),
                 ],
                 stdout=log,
