@@ -64,17 +64,22 @@ class Containers:
         self._lifetime = lifetime
         self._patience = patience
         self._process = OwnerProcess.current()
+        self._inspected: dict[str, dict[str, Any]] = {}
         self._living: dict[str, Started] = {}
         self._pulse: asyncio.Task[None] | None = None
 
     async def inspect(self, name: str) -> dict[str, Any]:
         """Return what the engine says of an image; raises ImageMissing, naming how to have it."""
         reference = name if any(mark in name for mark in ":/@") else f"{repository(name)}:latest"
+        if reference in self._inspected:
+            return self._inspected[reference]
         try:
             found: dict[str, Any] = await self._engine.call("inspect_image", reference)
         except ImageMissing as error:
             step = f"assay sandbox build {name}" if reference != name else f"make {name!r} known to the engine"
             raise ImageMissing(f"The engine does not have the image {reference!r}.", next_step=step) from error
+        if reference == found["Id"]:  # what has this id is the same for ever
+            self._inspected[reference] = found
         return found
 
     async def start(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> Started:
