@@ -119,7 +119,7 @@ void serve_files(const struct house *house, char asked, const struct request *re
     struct fields fields = {request->payload, request->payload + request->length, 1};
     answer.request = request;
     if (asked == ASK_TUNNEL)
-        serve_tunnel(request);
+        serve_tunnel(house, request);
     act_as(asked == ASK_PUT ? house->keeper : house->user);
     switch (asked) {
     case ASK_READ:

@@ -250,14 +250,14 @@ static short wanted(const struct connection *connection)
     return (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0));
 }
 
-void serve_tunnel(const struct request *request)
+void serve_tunnel(const struct house *house, const struct request *request)
 {
     static struct pollfd polls[2 + CONNECTIONS];
     struct fields fields = {request->payload, request->payload + request->length, 1};
     uint32_t port = field_u32(&fields);
     tunnel.answer.request = request;
     tunnel.most = field_u32(&fields);
-    if (!fields.ok || !tunnel.most || tunnel.most > CONNECTIONS)
+    if (!fields.ok || !tunnel.most || tunnel.most > CONNECTIONS || house->user == TUNNEL_USER)
         _exit(1);
     become(TUNNEL_USER);
     tunnel.listener = listen_on(port);

@@ -45,7 +45,7 @@
 #define ASK_PROCESSES 's'
 #define ASK_TUNNEL 'T'
 
-#define TUNNEL_USER 10003u /* serves connections of commands: nobody whom a command could be */
+#define TUNNEL_USER 65534u /* serves connections of commands; no profile can name it as their user */
 
 /* The running supervisor, as its helpers inherit it. */
 struct house {
@@ -113,7 +113,7 @@ void get_files(struct answer *answer, struct fields *fields);
 /* put.c */
 void put_files(const struct house *house, struct answer *answer, const char *root);
 /* tunnel.c */
-_Noreturn void serve_tunnel(const struct request *request);
+_Noreturn void serve_tunnel(const struct house *house, const struct request *request);
 /* processes.c */
 void list_processes(struct answer *answer);
 /* files.c, shared: an error about a path ends the answer and the helper. */

@@ -49,7 +49,7 @@ async def tls_through(
         if name is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        await writer.start_tls(context, server_hostname=name or "")
+        await writer.start_tls(context, server_hostname=name or "", ssl_handshake_timeout=5)
         yield reader, writer
 
 

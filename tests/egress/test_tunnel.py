@@ -245,7 +245,7 @@ async def test_a_closed_sandbox_ends_its_connections(provider: DockerProvider, t
 ATTACK = """
 import ctypes, os, signal, socket
 libc = ctypes.CDLL(None, use_errno=True)
-ours = [int(p) for p in os.listdir("/proc") if p.isdigit() and "Uid:\\t10003" in open(f"/proc/{p}/status").read()]
+ours = [int(p) for p in os.listdir("/proc") if p.isdigit() and "Uid:\\t65534" in open(f"/proc/{p}/status").read()]
 done = []
 for pid in ours:
     if libc.ptrace(16, pid, 0, 0) == 0: done.append("attached")
@@ -271,12 +271,20 @@ print(len(ours), done, powers, "NoNewPrivs:\\t1" in status)
 """
 
 
-async def test_commands_cannot_touch_it(provider: DockerProvider) -> None:
+@pytest.mark.parametrize("user", [10001, 10003, 65_533])
+async def test_commands_cannot_touch_it(provider: DockerProvider, user: int) -> None:
     """The process that listens is another user's without any capability: no signal, no tracing, no port beside it."""
-    async with await provider.open(granting("www.test:443"), OWNER) as sandbox:
+    profile = granting("www.test:443").model_copy(update={"user": user})
+    async with await provider.open(profile, OWNER) as sandbox:
         result = await sandbox.run(["python3", "-c", ATTACK])
         assert result.stdout.text == "1 [] {'0000000000000000'} True\n", result
         assert await sandbox.processes() == ()
+
+
+def test_no_profile_can_name_its_user() -> None:
+    """The number of the user that listens is beyond those that commands can be given."""
+    with pytest.raises(ValueError, match="65533"):
+        SandboxProfile(user=65_534)
 
 
 async def test_our_own_frames_are_only_bytes(provider: DockerProvider, told: Told) -> None:
@@ -323,7 +331,7 @@ async def test_the_helper_is_replaced_when_it_dies(provider: DockerProvider) -> 
         box = subprocess.run(
             ["docker", "top", sandbox.id, "-eo", "pid,uid"], capture_output=True, text=True, check=True
         )
-        pid = next(line.split()[0] for line in box.stdout.splitlines() if line.split()[-1] == "10003")
+        pid = next(line.split()[0] for line in box.stdout.splitlines() if line.split()[-1] == "65534")
         subprocess.run(["kill", "-KILL", pid], check=True)
         page = f"import urllib.request as u; print(u.urlopen('http://www.test:{port}/').read().decode())"
         wait = f'until python3 -c "{page}" 2>/dev/null; do sleep 0.1; done'
