@@ -47,9 +47,9 @@ class SandboxProfile(Record):
 
     image: str = "python"
     """Name of an image that `assay sandbox build` made, or a reference by digest."""
-    user: Annotated[int, Field(ge=1, le=65_533)] | Literal["image"] = 10001
-    """Number of the user and group that commands run as, or `"image"` for the one that the image names by its number.
-    It is never root."""
+    user: Annotated[int, Field(ge=1, le=65_533)] | Literal["image"] | None = None
+    """Number of the user and group that commands run as, or `"image"` for the one that the image names by its number;
+    never root. Empty: another number for each sandbox, for the kernel keeps some limits by user, not by container."""
     workspace: Literal["read-write", "read-only"] = "read-write"
     """Read-only: commands cannot change the tree; `/tmp` stays theirs."""
     held_out: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ _CAPABILITIES: Final = ("KILL", "SETGID", "SETPCAP", "SETUID")
 _PERIOD: Final = 100_000
 _MIB: Final = 1 << 20
 _MOST_USER: Final = 65_533
+_OWN_USERS: Final = range(20_000, 60_000)
+"""Of these each sandbox gets one by chance. The kernel counts inotify instances, pipe buffers and more by user on
+the whole host: commands of one sandbox could use up what those of another need."""
 _RESERVE_MB: Final = 32
 """Memory that must be left beside full file systems for processes to run at all, MiB."""
 _SUPERVISOR_PROCESSES: Final = 16
@@ -163,9 +167,11 @@ def with_user(profile: SandboxProfile, image_user: str) -> SandboxProfile:
     """Return the profile with the number of the user that it means; raises SandboxRefused.
 
     Args:
-        profile: may mean the image's own user.
+        profile: may mean the image's own user, or none in particular.
         image_user: what the image says, as in a Dockerfile's `USER`.
     """
+    if profile.user is None:
+        return profile.model_copy(update={"user": secrets.choice(_OWN_USERS)})
     if profile.user != "image":
         return profile
     number = image_user.partition(":")[0]
@@ -179,7 +185,7 @@ def with_user(profile: SandboxProfile, image_user: str) -> SandboxProfile:
 
 
 def _user(profile: SandboxProfile) -> int:
-    assert profile.user != "image", "`with_user` says which"
+    assert isinstance(profile.user, int), "`with_user` says which"
     return profile.user
 
 

@@ -36,6 +36,8 @@ pytestmark = pytest.mark.docker
 FORBIDDEN: Final = (Path(__file__).parent / "attacks" / "forbidden.py").read_bytes()
 SMALL: Final = Limits(memory_mb=256, workspace_mb=48, scratch_mb=16, inodes=5000, processes=64)
 FRAME: Final = bytes([1, 0, 0, 0, 6, 0, 0, 0, 4, 0, 0, 0]) + b"fake" + bytes([1, 0, 0, 0, 0, 0, 0, 4])
+ATTACKER: Final = 10078
+"""User of commands that are looked for on the host."""
 ESCAPES: Final = b"\x1b[2J\x1b]0;x\x07\r\0\xff"
 
 
@@ -59,7 +61,9 @@ class Attack:
 
 
 ATTACKS: Final = {
-    "fork bomb": Attack(program="b() { b | b & }; b; sleep 100", shell=True, seconds=2, ends=(TimedOut, OutOfMemory)),
+    "fork bomb": Attack(
+        program="b() { b | b & }; b; sleep 100", shell=True, seconds=2, ends=(TimedOut, OutOfMemory, Exited)
+    ),
     "fork bomb in sessions of their own": Attack(
         program="import os\nwhile True:\n    try:\n        if os.fork() == 0: os.setsid()\n    except OSError: pass",
         seconds=2,
@@ -320,6 +324,45 @@ async def _take_or_refuse(box: Sandbox) -> TakenTree | None:
         return None
 
 
+EATER: Final = """
+import ctypes, fcntl, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+while libc.inotify_init1(0) >= 0:
+    pass
+pipes = []
+try:
+    while True:
+        pipes.append(os.pipe())
+        fcntl.fcntl(pipes[-1][0], fcntl.F_SETPIPE_SZ, 1 << 20)
+except OSError:
+    print("used up", flush=True)
+open("ready", "w").close()
+time.sleep(60)
+"""
+HUNGRY: Final = """
+import ctypes, fcntl, os
+print(ctypes.CDLL(None).inotify_init1(0) >= 0, fcntl.fcntl(os.pipe()[0], fcntl.F_GETPIPE_SZ))
+"""
+
+
+@pytest.mark.parametrize(("users", "left"), [((None, None), "True 65536\n"), ((10077, 10077), "False 8192\n")])
+async def test_what_the_kernel_counts_by_user_is_not_shared(
+    users: tuple[int | None, int | None], left: str, provider: DockerProvider, owner: SandboxOwner
+) -> None:
+    """One sandbox uses up its user's inotify instances and pipe buffers, and another has its own. Negative control:
+    with one user for both, the other has none.
+    """
+    eating, hungry = [await provider.open(SandboxProfile(user=user), owner) for user in users]
+    running = asyncio.ensure_future(eating.run(["python3", "-"], stdin=EATER.encode()))
+    while not (await eating.run("test -e ready")).ok:
+        assert not running.done(), running.result()
+    result = await hungry.run(["python3", "-"], stdin=HUNGRY.encode())
+    assert result.stdout.text == left, result
+    await eating.close()
+    with pytest.raises(SandboxLost):
+        await running
+
+
 ASKING: Final = {
     "Dockerfile": b"FROM scratch\nUSER root\nVOLUME /var/run/docker.sock\nHEALTHCHECK CMD id\n",
     "docker-compose.yml": b"services: {a: {privileged: true, network_mode: host, volumes: ['/:/host']}}\n",
@@ -348,12 +391,13 @@ async def test_what_a_repository_asks_for_changes_nothing(provider: DockerProvid
 
 
 async def test_no_process_of_a_closed_sandbox_is_alive(provider: DockerProvider, owner: SandboxOwner) -> None:
-    """Closing in the middle of an attack ends everything, as the host sees it."""
+    """Closing while commands run ends everything, as the host sees it."""
     before = _processes_of_commands()
-    box = await provider.open(SandboxProfile(limits=SMALL), owner)
-    running = asyncio.ensure_future(box.run(ATTACKS["fork bomb"].program, timeout=30))
-    await box.run("true")  # answered later than the bomb was lit
-    assert _processes_of_commands() - before, "negative control: the host sees them"
+    box = await provider.open(SandboxProfile(user=ATTACKER, limits=SMALL), owner)
+    running = asyncio.ensure_future(box.run("for i in 1 2 3 4 5 6 7 8; do setsid sleep 100 & done; wait", timeout=30))
+    while not _processes_of_commands() - before:  # the host sees them
+        assert not running.done(), running.result()
+        await box.run("true")
     await box.close()
     with pytest.raises(SandboxLost):
         await running
@@ -365,7 +409,7 @@ def _processes_of_commands() -> set[int]:
     found = set()
     for entry in os.scandir("/proc"):
         try:
-            if entry.name.isdigit() and entry.stat().st_uid == 10001:
+            if entry.name.isdigit() and entry.stat().st_uid == ATTACKER:
                 found.add(int(entry.name))
         except FileNotFoundError:
             continue

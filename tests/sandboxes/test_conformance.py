@@ -58,10 +58,10 @@ BROKEN: Mapping[str, tuple[str, Any]] = {
     "has_a_read_only_root": ("read_only", False),
     "limits_processes": ("pids_limit", 1000),
     "tells_out_of_memory": ("mem_limit", 2 << 30),
-    "tells_disk_full": ("tmpfs", {"/workspace": "exec,uid=10001,size=500m", "/tmp": "exec,size=500m,mode=1777"}),
+    "tells_disk_full": ("tmpfs", {"/workspace": "exec,mode=1777,size=500m", "/tmp": "exec,size=500m,mode=1777"}),
     "cannot_write_a_read_only_workspace": (
         "tmpfs",
-        {"/workspace": "exec,uid=10001,gid=10001,mode=0777,size=100m", "/tmp": "exec,size=100m,mode=1777"},
+        {"/workspace": "exec,mode=0777,size=100m", "/tmp": "exec,size=100m,mode=1777"},
     ),
     "has_no_way_to_the_host": ("binds", ["/var/run:/run/host"]),
 }

@@ -11,10 +11,11 @@ from assay.sandboxes.profiles import base_environment, check_profile, host_optio
 
 def test_the_isolation_is_the_same_for_every_profile() -> None:
     """No profile changes what keeps a sandbox in."""
-    plain = host_options(SandboxProfile())
+    plain = host_options(SandboxProfile(user=1000))
     odd = host_options(
         SandboxProfile(
             image="x",
+            user=1234,
             workspace="read-only",
             environment={"LD_PRELOAD": "x", "DOCKER_HOST": "x"},
             limits=Limits(memory_mb=4096, processes=1000, cpus=8),
@@ -27,7 +28,8 @@ def test_the_isolation_is_the_same_for_every_profile() -> None:
     assert plain["cap_drop"] == ["ALL"]
     assert set(plain["cap_add"]) == {"KILL", "SETGID", "SETPCAP", "SETUID"}
     assert plain["security_opt"] == ["no-new-privileges"]
-    assert not {"privileged", "binds", "mounts", "devices", "pid_mode", "userns_mode", "volumes_from"} & set(odd)
+    assert plain["mounts"] == odd["mounts"] == []
+    assert not {"privileged", "binds", "devices", "pid_mode", "userns_mode", "volumes_from"} & set(odd)
 
 
 @pytest.mark.parametrize("field", ["privileged", "binds", "network", "cap_add", "security_opt", "devices", "user"])
@@ -39,7 +41,7 @@ def test_a_profile_cannot_ask_to_undo_it(field: str) -> None:
 
 def test_memory_has_no_swap_and_holds_the_files() -> None:
     """The limit of memory and swap is that of memory alone, and the files must fit under it."""
-    options = host_options(SandboxProfile())
+    options = host_options(SandboxProfile(user=1000))
     assert options["memswap_limit"] == options["mem_limit"] == 1024 << 20
     check_profile(SandboxProfile())
     with pytest.raises(SandboxRefused, match="memory_mb = 300 is too little") as refused:
@@ -67,7 +69,7 @@ def test_environment_of_commands() -> None:
 
 def test_a_read_only_workspace_has_another_owner() -> None:
     """Commands run as one user; the files of a read-only workspace are another's."""
-    writable, fixed = SandboxProfile(), SandboxProfile(workspace="read-only")
+    writable, fixed = SandboxProfile(user=10001), SandboxProfile(user=10001, workspace="read-only")
     assert supervisor_arguments(writable, lifetime=9, patience=5)[:4] == ["10001", "10001", "9", "5"]
     assert supervisor_arguments(fixed, lifetime=9, patience=5)[:4] == ["10001", "10002", "9", "5"]
     assert "uid=10002" in host_options(fixed)["tmpfs"]["/workspace"]
@@ -82,6 +84,7 @@ def test_commands_run_as_a_user_with_a_number() -> None:
     fixed = SandboxProfile(user=10002, workspace="read-only")
     assert supervisor_arguments(fixed, lifetime=9, patience=5)[:2] == ["10002", "10003"]
     assert with_user(numbered, "root") == numbered
+    assert len({with_user(SandboxProfile(), "root").user for _ in range(20)}) > 15, "each sandbox has its own"
     assert with_user(SandboxProfile(user="image"), "1000:1000").user == 1000
     for named in ("", "root", "0", "0:0", "node", "99999999"):
         with pytest.raises(SandboxRefused, match="image"):
@@ -94,5 +97,5 @@ def test_commands_run_as_a_user_with_a_number() -> None:
 def test_descriptors_are_limited() -> None:
     """A process begins with few, whatever the most that it may ask for."""
     for most, first in ((4096, 1024), (200, 200)):
-        limits = host_options(SandboxProfile(limits=Limits(open_files=most)))["ulimits"]
+        limits = host_options(SandboxProfile(user=1000, limits=Limits(open_files=most)))["ulimits"]
         assert {"Name": "nofile", "Soft": first, "Hard": most} in limits
