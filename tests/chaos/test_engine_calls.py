@@ -80,6 +80,7 @@ def resumed_from(run: Called, points: Sequence[tuple[Where, Phase]], *, missed: 
     return {str(point): text for point, text in zip(points, wrong, strict=True) if text}
 
 
+@pytest.mark.chaos
 def test_killed_at_each_kind_of_call(one: Called) -> None:
     """Before and after each method of the engine: the resumed run has the same tree, and no container is left."""
     methods = {point.what for point in one.points}
