@@ -22,6 +22,7 @@ from assay.records.evidence import Evidence
 from assay.records.plans import Plan, Requirement
 from assay.records.results import Doubt, Review, Specification, StatedTest
 from assay.records.runs import RunStatus, UnitStatus
+from assay.records.sandboxes import Image
 from assay.records.verdicts import Verdict
 from assay.reports.facts import (
     AskedFacts,
@@ -120,8 +121,15 @@ async def claim_facts(
         requirements=requirements,
         stated=stated,
         evidence=tuple(evidence),
+        images=await _images(house, evidence),
         changes=await house.git.diff(claim.base, claim.head),
     )
+
+
+async def _images(house: House, evidence: Sequence[Evidence]) -> tuple[Image, ...]:
+    """Return what is known of the images that something was executed in."""
+    digests = dict.fromkeys(one.image_record for one in evidence if one.image_record is not None)
+    return tuple([await _load(house, digest, Image) for digest in digests])
 
 
 def _for_this_machine(house: House, verdict: Verdict) -> Verdict:

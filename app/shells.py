@@ -26,6 +26,9 @@ from assay.sandboxes.terminals import Terminal, open_terminal
 from assay.store.git import GitStore
 from assay.store.state import StateDirectory, state_root
 
+_WHO = 'while read -r name number rest; do [ "$name" != Uid: ] || echo "$number"; done < /proc/self/status'
+"""For any shell; an image need not have `id`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
@@ -52,7 +55,7 @@ class Shell:
         """Return a shell on a terminal."""
         given = {"TERM": "xterm-256color", "PS1": r"sandbox:\w\$ "}
         environment = {**given, **base_environment(await self._image_environment(), self._profile)}
-        return await open_terminal(self._engine, self.sandbox.id, environment)
+        return await open_terminal(self._engine, self.sandbox.id, await self._user(), environment)
 
     async def export(self, path: Path) -> int:
         """Write the files that the sandbox holds now into a tar file, and return how many."""
@@ -70,6 +73,11 @@ class Shell:
                     entry.size = len(data)
                     archive.addfile(entry, io.BytesIO(data))
         return len(taken.tree)
+
+    async def _user(self) -> int:
+        """Return the number of the user that commands run as, by asking one."""
+        asked = await self.sandbox.run(_WHO)
+        return int(asked.stdout.text)
 
     async def _image_environment(self) -> dict[str, str]:
         found = await self._engine.call("inspect_image", self.sandbox.image.id)

@@ -95,6 +95,7 @@ class Bench:
         self._settings = settings
         self._clock = clock
         self.image = image
+        self._image_record: str | None = None
         self._profile = profile.model_copy(update={"image": image.id})
         self._progress = progress
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -136,6 +137,10 @@ class Bench:
         name = order.purpose.replace(" ", "-").replace("'", "")
         sides = f"{order.cell.source}-{order.cell.tests}"
         return f"{name}.{sides}.{order.replicate}.{digest_of(made_of).removeprefix('sha256:')[:12]}"
+
+    async def keep_image(self) -> None:
+        """Keep what is known of the image, so that all evidence leads to it."""
+        self._image_record = await self._blobs.put(canonical_json(self.image))
 
     async def execute(self, order: Order) -> Evidence:
         """Return the evidence of an order, executing it unless that was done before.
@@ -262,6 +267,7 @@ class Bench:
             tree=order.tree,
             overlay=order.overlay,
             image=self.image.id,
+            image_record=self._image_record,
             policy=digest_of(self._settings),
             argv=argv,
             environment={**self._profile.environment, **variables},

@@ -192,6 +192,7 @@ class Assayer:
             profile=profile,
             progress=self._progress,
         )
+        await bench.keep_image()
         bench.promise(_AHEAD)
         try:
             yield bench

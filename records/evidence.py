@@ -67,6 +67,8 @@ class Evidence(Record):
     """Git tree of the trusted overlay."""
     image: str
     """`sha256:…` of the sandbox image."""
+    image_record: str | None = None
+    """Digest of the blob that holds its `Image`: its base's registry digest, its lock file, every package in it."""
     policy: str
     """Digest of the settings in force."""
     argv: tuple[str, ...]

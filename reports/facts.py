@@ -16,6 +16,7 @@ from assay.records.evidence import Evidence
 from assay.records.plans import Plan, Requirement
 from assay.records.results import Doubt, Review, StatedTest
 from assay.records.runs import RunStatus, UnitStatus
+from assay.records.sandboxes import Image
 from assay.records.tickets import Ticket
 from assay.records.verdicts import Verdict
 
@@ -54,6 +55,8 @@ class ClaimFacts:
     stated: tuple[StatedTest, ...] = ()
     """Which trusted test states which requirement."""
     evidence: tuple[Evidence, ...] = ()
+    images: tuple[Image, ...] = ()
+    """What it was executed in."""
     changes: tuple[FileChange, ...] = ()
     """Base to head of the claim, where the report should show the change as it was claimed."""
 

@@ -15,11 +15,16 @@ from assay.errors import SandboxLost
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.protocol import WORKSPACE
 
-_SHELL: Final = (
-    # The kernel takes what a person starts before it takes the supervisor, as it does with commands.
-    'echo 1000 > /proc/self/oom_score_adj; mkdir -p "$HOME"; '
-    "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
-)
+_SHELL: Final = """
+# The kernel takes what a person starts before it takes the supervisor, as it does with commands.
+echo 1000 > /proc/self/oom_score_adj
+mkdir -p "$HOME"
+shell=sh
+if command -v bash >/dev/null; then shell="bash --norc"; fi
+# An engine that was started in a shell's background hands on that Ctrl-C is ignored.
+if env --default-signal true 2>/dev/null; then exec env --default-signal $shell; fi
+exec $shell
+"""
 _CHUNK: Final = 65536
 
 
@@ -60,8 +65,8 @@ class Terminal:
             return b""
 
 
-async def open_terminal(engine: Engine, container: str, environment: Mapping[str, str]) -> Terminal:
-    """Return a shell in a container that runs; raises EngineUnavailable, SandboxLost."""
+async def open_terminal(engine: Engine, container: str, user: int, environment: Mapping[str, str]) -> Terminal:
+    """Return a shell in a container that runs, as the user of its commands; raises EngineUnavailable, SandboxLost."""
     user = (await engine.call("inspect_container", container))["Config"]["Cmd"][0]  # the supervisor's first argument
     made = await engine.call(
         "exec_create",
