@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.app.manifests import Manifest, load_settings, load_ticket, read_manifest
+from assay.app.rescuing import ways_to_unsaved
 from assay.app.statuses import status_of, status_with
 from assay.app.wiring import House
 from assay.app.work import commands_of, work_of
@@ -91,7 +92,7 @@ async def gather_run(house: House, run: str) -> RunFacts:
         ),
         manifest=_manifest(manifest),
         ledger=ledger_facts(entries, house.state.ledger),
-        how_to=_how_to(run, status, claims),
+        how_to=(*_how_to(run, status, claims), *ways_to_unsaved(entries, house.git.path)),
     )
 
 

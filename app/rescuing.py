@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
 import structlog
 
 from assay.agents.unsaved import keep_unsaved
-from assay.records.entries import EntryKind
+from assay.records.entries import Entry, EntryKind
 from assay.records.sandboxes import Reaped, SandboxOwner
+from assay.reports.facts import HowTo
 from assay.sandboxes.protocol import Sandbox, SandboxProvider
 from assay.store.git import GitStore
 from assay.store.protocol import Clock, Ledger
@@ -43,3 +48,19 @@ async def reap(sandboxes: SandboxProvider, keeper: RunWork) -> Reaped:
     for left in reaped.left:
         _log.warning("work_not_rescued", run=left.run, sandbox=left.id, reason=left.reason, next="it stays for a while")
     return reaped
+
+
+def ways_to_unsaved(entries: Sequence[Entry], store: Path) -> tuple[HowTo, ...]:
+    """Return how to see what was kept of steps that were cut off, each in its store of objects."""
+    ways = []
+    for entry in entries:
+        refs = entry.body.get("refs")
+        if entry.kind is not EntryKind.WORK_RESCUED or not isinstance(refs, dict):
+            continue
+        where = f"{entry.role}{f' of {entry.unit}' if entry.unit else ''}"
+        for commit in refs.values():
+            command = shlex.join(("git", "--git-dir", str(store), "show", str(commit)))
+            ways.append(
+                HowTo(purpose=f"See what the {where} had not saved when its process was stopped", command=command)
+            )
+    return tuple(ways)

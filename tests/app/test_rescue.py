@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from assay.app.rescuing import ways_to_unsaved
 from assay.app.wiring import House, open_house
 from assay.records.entries import Entry, EntryKind
 from assay.records.sandboxes import Reaped
@@ -123,6 +126,9 @@ async def test_work_of_a_killed_coder_is_kept(house: House, client: docker.Docke
     file = (await house.git.tree(commit))["half.py"]
     assert house.git.contents.read(file.oid) == b"half = 1\n"
     assert await house.reap() == Reaped() and len(await rescued(house)) == 1
+    (way,) = ways_to_unsaved(await house.ledger.entries(RUN), house.git.path)
+    shown = subprocess.run(shlex.split(way.command), capture_output=True, text=True, check=True).stdout
+    assert "coder of add" in way.purpose and "+half = 1" in shown and "+saved = 1" in shown
 
 
 async def test_what_is_saved_is_not_kept_again(house: House, client: docker.DockerClient) -> None:
