@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections import Counter
 
+import docker
 import pytest
 
 from assay.errors import SandboxLost
 from assay.records.sandboxes import Image, Reaped, SandboxOwner, SandboxProfile
 from assay.records.verdicts import VerdictStatus
+from assay.sandboxes.owners import LABEL
 from assay.sandboxes.protocol import Sandbox, SandboxProvider, WorkKeeper
 
 from .conftest import BASE, FIXED, NEW_TEST, World, case
@@ -23,6 +27,7 @@ class Counting:
     def __init__(self, inner: SandboxProvider) -> None:
         self._inner = inner
         self.opened: list[str] = []
+        self.prepared: list[int] = []
         self.stop_at: int | None = None
         self.lose: Counter[str] = Counter()
 
@@ -40,6 +45,7 @@ class Counting:
         return await self._inner.open(profile, owner)
 
     def prepare(self, profile: SandboxProfile, count: int) -> None:
+        self.prepared.append(count)
         self._inner.prepare(profile, count)
 
     async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:
@@ -83,6 +89,23 @@ async def test_a_proof_that_was_stopped_goes_on_where_it_was(world: World, count
     entries = await world.ledger.entries("run")
     assert [e.key for e in entries if e.key.startswith("verdict:")] == ["verdict:c1"]
     await world.ledger.verify("run")
+
+
+async def test_what_was_promised_is_taken_back(world: World, counting: Counting) -> None:
+    """As many sandboxes are announced as are opened or taken back, and at the end of the proof none is there."""
+    base = await world.commit(BASE)
+    head = await world.commit({"calc.py": FIXED, "tests/test_calc.py": NEW_TEST}, base)
+    assert (await world.prove(base, head)).status is VerdictStatus.PROVEN
+    more = sum(count for count in counting.prepared if count > 0)
+    fewer = -sum(count for count in counting.prepared if count < 0)
+    assert 0 < more - fewer <= len(counting.opened)
+    client = docker.from_env()
+    labels = [LABEL, f"dev.assay.owner.pid={os.getpid()}"]
+    end = time.monotonic() + 20
+    while client.api.containers(all=True, filters={"label": labels}):
+        assert time.monotonic() < end, "what was prepared and not opened is still there"
+        await asyncio.sleep(0.05)
+    client.close()
 
 
 async def test_a_lost_sandbox_is_tried_once_more(world: World, counting: Counting) -> None:
