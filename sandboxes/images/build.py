@@ -81,8 +81,9 @@ async def _build(engine: Engine, recipe: Recipe, places: BuildPlaces, *, anew: b
 
 async def _from_registry(engine: Engine, recipe: Recipe, base: str, progress: Progress) -> str:
     """Install the recipe's packages on a base image that is named by digest; return the new image's id."""
-    progress(f"installing {len(recipe.packages)} packages on {base}")
-    install = f"apt-get install -y --no-install-recommends {' '.join(recipe.packages)}"
+    packages = (*recipe.packages, *recipe.by_apt)
+    progress(f"installing {len(packages)} packages on {base}")
+    install = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     dockerfile = "\n".join(
         [
             f"FROM {base}",

@@ -159,6 +159,13 @@ async def run_logged(command: Sequence[str], progress: Progress | None) -> str:
     return "\n".join(kept)
 
 
+_APT = """
+set -eu
+mount -t proc none /proc
+apt-get -q -o APT::Sandbox::User=root update
+apt-get -q -y -o APT::Sandbox::User=root install --no-install-recommends "$@"
+"""
+
 _PACK = """
 set -eu
 tar --create --directory "$1" --one-file-system --numeric-owner --sort=name --format=posix \
@@ -195,6 +202,16 @@ async def _bootstrap(recipe: Recipe, root: Path, debs: Path, progress: Progress)
         raise InfrastructureError(
             "\n".join([error.message, *said.splitlines()[-5:]]), next_step=error.next_step
         ) from error
+    if recipe.by_apt:
+        await _install(recipe.by_apt, mirror, root, progress)
+
+
+async def _install(packages: Sequence[str], mirror: Mirror, root: Path, progress: Progress) -> None:
+    """Let apt in the new root install more of the mirror's packages; their signatures are checked."""
+    progress(f"installing {', '.join(packages)} with apt")
+    source = f"deb {mirror.uri} {mirror.suite} {' '.join(mirror.components)}\n"
+    (root / "etc/apt/sources.list").write_text(source)
+    await run_logged(_contained(["chroot", str(root), "/bin/sh", "-c", _APT, "sh", *packages]), None)
 
 
 async def _finish(root: Path) -> None:

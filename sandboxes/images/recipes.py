@@ -30,6 +30,8 @@ class Recipe(Record):
     """Debian release that is bootstrapped on a Debian machine, where no registry answers."""
     packages: tuple[DebianPackage, ...] = ()
     """Debian packages beyond the minimal system; the same for both ways."""
+    by_apt: tuple[DebianPackage, ...] = ()
+    """More of them, whose dependencies are too much for debootstrap: apt installs these upon the rest."""
     probe: Annotated[str, Field(pattern=r"^[a-z]+$")] = "python"
     """Which tools a new image must prove to have: `probe-NAME.sh` beside this module."""
 
@@ -37,7 +39,8 @@ class Recipe(Record):
     def key(self) -> str:
         """Sixteen hexadecimal digits that change whenever a build would come out differently by intention."""
         made_with = {"format": FORMAT, "finish": script("finish.sh"), "probe": script(f"probe-{self.probe}.sh")}
-        made_of = self.model_dump(mode="json", exclude={"probe"})
+        left_out = {"probe"} if self.by_apt else {"probe", "by_apt"}  # so that others keep the key that they had
+        made_of = self.model_dump(mode="json", exclude=left_out)
         return digest_of({"recipe": made_of, **made_with}).removeprefix("sha256:")[:16]
 
     @property

@@ -117,7 +117,7 @@ def test_a_shell_on_a_terminal_is_as_isolated_as_a_command(project: Project) -> 
         assert "NoNewPrivs:\t1" in shown
         assert shown.count("0" * 16) == 2
         assert "Uid:\t0" not in shown
-        terminal.type("touch /etc/x; sleep 100\n")
+        terminal.type("sh -c 'touch /etc/x; exec sleep 100'\n")  # in the foreground from its first line on
         terminal.wait_for("Read-only")
         terminal.type("\x03")
         terminal.wait_for("sandbox:")

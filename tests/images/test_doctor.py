@@ -36,7 +36,8 @@ async def test_a_machine_that_has_everything(engine: Engine, python_image: Image
 @pytest.mark.docker
 async def test_an_image_that_is_not_built(engine: Engine) -> None:
     """The command that builds it is named."""
-    found = by_subject(await examine(engine, recipes=(load_recipe("python", base="none:none"),), directories=()))
+    other = load_recipe("python").model_copy(update={"packages": ("nobody-has-built-this",)})
+    found = by_subject(await examine(engine, recipes=(other,), directories=()))
     assert not found["image python"].ok
     assert found["image python"].mend == "assay sandbox build"
 

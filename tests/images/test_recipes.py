@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from assay.errors import ConfigurationError, StoreCorrupt
 from assay.sandboxes.images import Recipe, load_recipe
+from assay.sandboxes.images.recipes import NAMES
 from assay.sandboxes.images.registry import ImageLock, read_lock, split_reference, write_lock
 
 DIGEST = "sha256:" + "a" * 64
@@ -21,7 +22,19 @@ def test_an_unknown_recipe_is_refused_by_name() -> None:
     assert "python" in str(caught.value.next_step)
 
 
-@pytest.mark.parametrize("change", [{"packages": ("git",)}, {"base": "debian:other"}, {"suite": "trixie"}])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_whole(name: str) -> None:
+    """Each has git and patch, a probe of its own, and a key of its own."""
+    recipe = load_recipe(name)
+    assert recipe.name == recipe.probe == name
+    assert {"git", "patch"} <= set(recipe.packages)
+    assert len({load_recipe(other).key for other in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"packages": ("git",)}, {"base": "debian:other"}, {"suite": "trixie"}, {"by_apt": ("npm",)}, {"probe": "base"}],
+)
 def test_the_key_changes_with_whatever_the_image_is_made_of(change: dict[str, object]) -> None:
     """An image that was built by another recipe must not count."""
     recipe = load_recipe("python")

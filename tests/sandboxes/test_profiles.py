@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assay.errors import SandboxRefused
-from assay.records.sandboxes import Limits, SandboxProfile
+from assay.records.sandboxes import Limits, Mount, SandboxProfile
 from assay.sandboxes.profiles import base_environment, check_profile, host_options, supervisor_arguments, with_user
 
 
@@ -99,3 +99,34 @@ def test_descriptors_are_limited() -> None:
     for most, first in ((4096, 1024), (200, 200)):
         limits = host_options(SandboxProfile(user=1000, limits=Limits(open_files=most)))["ulimits"]
         assert {"Name": "nofile", "Soft": first, "Hard": most} in limits
+
+
+@pytest.mark.parametrize(
+    "target", ["/workspace/x", "/etc", "/opt", "/opt/", "/opt/../etc", "opt/x", "/opt//x", "/usr/lib/x", "/optical/x"]
+)
+def test_a_volume_appears_where_nothing_is_looked_for(target: str) -> None:
+    """It cannot stand before a program, a library, the workspace or the supervisor."""
+    with pytest.raises(SandboxRefused, match="cannot be mounted at"):
+        check_profile(SandboxProfile(mounts=(Mount(volume="data", target=target),)))
+
+
+def test_volumes_do_not_hide_each_other() -> None:
+    """Two in one place, or one inside of another, are refused; two beside each other are not, and read-only."""
+    one, inside, beside = (Mount(volume="v", target=t) for t in ("/opt/a", "/opt/a/b", "/opt/ab"))
+    for other in (one, inside):
+        with pytest.raises(SandboxRefused, match="Two volumes"):
+            check_profile(SandboxProfile(mounts=(one, other)))
+    profile = SandboxProfile(mounts=(one, beside))
+    check_profile(profile)
+    mounts = host_options(with_user(profile, ""))["mounts"]
+    assert [(mount["Type"], mount["ReadOnly"], mount["VolumeOptions"]) for mount in mounts] == [
+        ("volume", True, {"NoCopy": True})
+    ] * 2
+
+
+def test_processes_are_counted_where_their_kernel_is() -> None:
+    """GVisor counts by user in its own kernel; on the host's, that user would be shared with other sandboxes."""
+    plain, strong = (host_options(with_user(SandboxProfile(runtime=runtime), "")) for runtime in (None, "runsc"))
+    assert "nproc" not in {limit["Name"] for limit in plain["ulimits"]}
+    assert {"Name": "nproc", "Soft": 272, "Hard": 272} in strong["ulimits"]
+    assert strong["pids_limit"] > plain["pids_limit"] == 272
