@@ -357,6 +357,21 @@ async def opens_fresh_ones(subject: Subject) -> None:
 
 
 @case()
+async def opens_what_was_prepared(subject: Subject) -> None:
+    """What is announced changes nothing but the time that opening takes; one that holds work is as fresh."""
+    subject.provider.prepare(subject.profile, 2)
+    worker = OWNER.model_copy(update={"commit": "0" * 40})
+    for owner in (OWNER, worker):
+        async with await subject.provider.open(subject.profile, owner) as other:
+            expect_equal((await other.take_tree()).tree, {}, "the workspace of a fresh sandbox")
+            await other.write("a", b"a")
+            if owner.commit is not None:
+                await other.hold()
+            expect_equal(await other.read("a"), b"a", "a file")
+    subject.provider.prepare(subject.profile, -2)
+
+
+@case()
 async def names_a_missing_image(subject: Subject) -> None:
     """An image that does not exist is an error that says what to do."""
     profile = subject.profile.model_copy(update={"image": "no-such-image"})
