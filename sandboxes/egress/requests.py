@@ -109,6 +109,7 @@ def _understand(request: h11.Request) -> Asked:
 
 
 def _tunnel(target: str) -> Asked:
+    _check_authority(target)
     host, port = split_host(target)
     return Asked("CONNECT", plain_host(host), plain_port(port), "", b"", [])
 
@@ -116,10 +117,9 @@ def _tunnel(target: str) -> Asked:
 def _resource(method: str, target: str, headers: Headers) -> Asked:
     scheme, _, rest = target.partition("://")
     if scheme.lower() != "http":
-        raise ValueError(f"a proxy is asked for http://HOST/… or CONNECT HOST:PORT, not for {target[:80]!r}")
+        raise ValueError("a proxy is asked for http://HOST/... or CONNECT HOST:PORT")
     authority = rest.partition("/")[0].partition("?")[0]
-    if "@" in authority:
-        raise ValueError("a name or password in an address is not passed on")
+    _check_authority(authority)
     if "#" in target or "\\" in target:
         raise ValueError("the address holds a character that no address holds")
     host, port = split_host(authority)
@@ -131,6 +131,12 @@ def _resource(method: str, target: str, headers: Headers) -> Asked:
     name = f"[{plain}]" if ":" in plain else plain
     sent = [(b"Host", name.encode() if number == _HTTP_PORT else f"{name}:{number}".encode())]
     return Asked(method, plain, number, shown[:500], path.encode("ascii"), sent + _passed_on(headers))
+
+
+def _check_authority(authority: str) -> None:
+    """Refuse credentials without repeating them: what is refused is recorded with its reason."""
+    if "@" in authority:
+        raise ValueError("a name or password in an address is not passed on")
 
 
 def _passed_on(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -189,6 +189,19 @@ static void queue_data(struct connection *connection, const unsigned char *data,
     connection->queued += length;
 }
 
+/* Straight to the command where nothing waits before it, and what it does not take into the queue. */
+static void take_data(struct connection *connection, const unsigned char *data, uint32_t length)
+{
+    ssize_t sent = connection->queued ? 0 : send(connection->descriptor, data, length, MSG_NOSIGNAL);
+    if (sent > 0)
+        connection->taken += (uint32_t)sent;
+    else
+        sent = 0; /* what is wrong shows when it is tried again */
+    if ((uint32_t)sent < length)
+        queue_data(connection, data + sent, length - (uint32_t)sent);
+    hand_on(connection);
+}
+
 static void take_part(uint32_t id, uint32_t kind, const unsigned char *payload, uint32_t length)
 {
     struct connection *connection = tunnel.list;
@@ -199,8 +212,7 @@ static void take_part(uint32_t id, uint32_t kind, const unsigned char *payload, 
     if (kind == T_CREDIT && length == 4) {
         connection->window += get_u32(payload);
     } else if (kind == T_DATA) {
-        queue_data(connection, payload, length);
-        hand_on(connection);
+        take_data(connection, payload, length);
     } else if (kind == T_END) {
         connection->ending = 1;
         hand_on(connection);

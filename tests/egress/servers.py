@@ -157,8 +157,8 @@ async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asynci
         yield reader, writer
     finally:
         writer.transport.abort()
-        with contextlib.suppress(OSError, ssl.SSLError):
-            await writer.wait_closed()
+        with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
+            await asyncio.wait_for(writer.wait_closed(), 2)
 
 
 async def say(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
@@ -170,9 +170,10 @@ async def say(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
                 await writer.drain()
                 await asyncio.sleep(pause)
         answer = bytearray()
-        with contextlib.suppress(OSError):
-            while data := await asyncio.wait_for(reader.read(65536), 20):
-                answer += data
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(20):
+                while data := await reader.read(65536):
+                    answer += data
         return bytes(answer)
 
 

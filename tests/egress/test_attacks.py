@@ -88,6 +88,8 @@ REQUESTS = {
     "nul": b"GET http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\nX: a\0b\r\n\r\n",
     "signed length": b"POST http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\nContent-Length: +5\r\n\r\nhello",
     "credentials": b"GET http://user:secret@www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
+    "credentials for a tunnel": b"CONNECT user:secret@www.test:%d HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
+    "secret without scheme": b"GET /?secret HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "other scheme": b"GET ftp://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "https": b"GET https://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "no scheme": b"GET / HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
@@ -119,6 +121,8 @@ async def test_requests_that_two_readers_read_differently(told: Told, connected:
         answer = await say(proxy, text)
         assert answer[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5"), answer[:300]
         assert b" assay: " in answer.split(b"\r\n")[0]
+        assert b"secret" not in answer
+        assert "secret" not in told.events[0].model_dump_json()
         assert (await say(proxy, REQUESTS["fine"].replace(b"%d", b"%d" % port))).endswith(b"hello")
     assert told.stages == ["refused", "allowed", "ended"]
     assert [head.split(b"\r\n")[0] for head in web.heads] == [b"GET /fine HTTP/1.1"]
@@ -215,3 +219,29 @@ async def test_a_reader_that_does_not_read(told: Told) -> None:
             before = sent
             await asyncio.sleep(0.2)
     assert 0 < sent < 30_000_000  # of the kernel's buffers, twice
+
+
+async def test_a_server_that_does_not_read(told: Told) -> None:
+    """A server that takes nothing stops the client: the proxy does not hold what it cannot pass on."""
+    held, over = asyncio.Event(), asyncio.Event()
+
+    async def deaf(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        held.set()
+        await over.wait()
+
+    async with (
+        listening(deaf) as port,
+        attacked(told, f"www.test:{port}") as proxy,
+        dialled(proxy) as (_reader, writer),
+    ):
+        head = b"POST http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\nContent-Length: 9999999999\r\n\r\n"
+        writer.write(head.replace(b"%d", b"%d" % port))
+        await held.wait()
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 100_000_000:
+                writer.write(bytes(100_000))
+                await asyncio.wait_for(writer.drain(), 1)
+                sent += 100_000
+        over.set()
+    assert 0 < sent < 30_000_000

@@ -12,12 +12,15 @@ import platformdirs
 import pytest
 from docker.api.client import APIClient
 from tests.cli.engines import OwnEngine
+from tests.egress.servers import LOOPBACK, Names, Told, Web, listening
 
 from assay.errors import SandboxLost, SandboxRefused
+from assay.records.egress import Egress
 from assay.records.sandboxes import Limits, Mount, OutOfMemory, SandboxOwner, SandboxProfile
 from assay.sandboxes.conformance import Case, Outcome, Passed, cases, check_case
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.doctor import examine_runtimes
+from assay.sandboxes.egress import WaysOut
 from assay.sandboxes.engine import Engine
 
 pytestmark = pytest.mark.docker
@@ -126,3 +129,20 @@ async def test_a_runtime_that_the_engine_lacks_is_found(engine: Engine) -> None:
     assert not unknown.ok
     assert "runsc-nowhere" in unknown.detail
     assert "daemon.json" in str(unknown.mend)
+
+
+async def test_a_way_out_of_gvisor(engine: Engine) -> None:
+    """The tunnel asks nothing of the kernel but loopback: what is allowed is reached, and nothing else."""
+    told = Told()
+    async with listening(Web()) as port:
+        egress = Egress(allow=(f"www.test:{port}",), networks=(LOOPBACK,))
+        profile = SandboxProfile(image="python", runtime="runsc", egress=egress)
+        owner = SandboxOwner(run="check-gvisor", role="check")
+        async with DockerProvider(engine, ways_out=WaysOut(told.of_sandbox, resolve=Names())) as provider:
+            box = await provider.open(profile, owner)
+            for host in ("www", "other"):
+                fetch = f"import urllib.request as u; print(u.urlopen('http://{host}.test:{port}/').read().decode())"
+                result = await box.run(["python3", "-c", fetch])
+                assert (result.stdout.data == b"hello\n") == (host == "www"), result.stderr.text
+            assert await box.processes() == ()
+    assert told.stages == ["allowed", "ended", "refused"]
