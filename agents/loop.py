@@ -86,7 +86,7 @@ class ToolLoopAgent:
             try:
                 return await self._work(journal, caller, meter)
             except asyncio.CancelledError:
-                await workspace.keep_unsaved(desk.ledger, desk.clock)
+                await workspace.keep_unsaved(desk.ledger)
                 raise
 
     async def _work(self, journal: Journal, caller: Caller, meter: Meter) -> Advance:

@@ -14,7 +14,7 @@ from assay.records.entries import Entry, EntryKind
 from assay.records.sandboxes import SandboxOwner
 from assay.records.trees import EXECUTABLE, REGULAR, Tree
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox
-from assay.store.protocol import Clock, Ledger
+from assay.store.protocol import Ledger
 
 ROOTS: Final = ((WORKSPACE, "wip"), (HELD_OUT, "wip-held-out"))
 """Where work lies in a sandbox, and the folder of refs below the run's that leads to what was saved of it last."""
@@ -32,7 +32,6 @@ async def keep_unsaved(
     *,
     git: GitObjects,
     ledger: Ledger,
-    clock: Clock,
     contents: Mapping[str, bytes] | None = None,
 ) -> Entry | None:
     """Make a commit of what differs from what was saved last, under a ref of its own, and record it.
@@ -41,8 +40,8 @@ async def keep_unsaved(
         sandbox: holds the work.
         owner: whose it is; names the commit from which the work started.
         git: where it is kept.
-        ledger: where it is recorded, in the run of the owner.
-        clock: dates the commit.
+        ledger: where it is recorded, in the run of the owner. Its last entry dates the commit, so that two processes
+            that keep the same work make the same commit.
         contents: what this sandbox object has given before, by blob id, and no tree holds yet.
 
     Returns:
@@ -54,6 +53,8 @@ async def keep_unsaved(
     key = f"rescued:{sandbox.id}"
     if (known := await ledger.find(owner.run, key)) is not None:
         return known
+    recorded = await ledger.entries(owner.run)
+    at = max(entry.at for entry in recorded if entry.kind is not EntryKind.WORK_RESCUED)
     refs: dict[str, JsonValue] = {}
     for root, kind in ROOTS:
         base = await git.tree(owner.commit) if root == WORKSPACE else {}
@@ -68,7 +69,7 @@ async def keep_unsaved(
             continue
         parents = (owner.commit,) if root == WORKSPACE else ()
         message = f"Unsaved work of the {owner.role} at {owner.step}\n\nIts process was stopped before it was done.\n"
-        commit = await git.commit_tree(tree, parents, message, author=_AUTHOR, at=clock.now())
+        commit = await git.commit_tree(tree, parents, message, author=_AUTHOR, at=at)
         name = f"refs/assay/rescued/{owner.run}/{owner.step}/{sandbox.id}-{kind}"
         await git.set_ref(name, commit)
         refs[name] = commit

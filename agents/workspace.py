@@ -17,7 +17,7 @@ from assay.policies.litter import without_litter
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.records.trees import EXECUTABLE, Tree
 from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Sandbox, SandboxProvider
-from assay.store.protocol import Clock, Ledger
+from assay.store.protocol import Ledger
 
 _DISPOSABLE_GIT: Final = (
     "command -v git >/dev/null || exit 0; git init -q . && git add -A -f . && "
@@ -94,14 +94,14 @@ class Workspace:
             changed.append(await self._save_root(self._sandbox, root, kind) if writable else None)
         return changed[0], changed[1]
 
-    async def keep_unsaved(self, ledger: Ledger, clock: Clock) -> None:
+    async def keep_unsaved(self, ledger: Ledger) -> None:
         """Keep what the step in flight left in the sandbox, since it is being stopped; for some seconds at most."""
         if self._sandbox is None or self._owner.commit is None:
             return
         try:
             async with asyncio.timeout(_KEEPING_SECONDS):
                 await keep_unsaved(
-                    self._sandbox, self._owner, git=self._git, ledger=ledger, clock=clock, contents=self._fresh
+                    self._sandbox, self._owner, git=self._git, ledger=ledger, contents=self._fresh
                 )
         except (AssayError, TimeoutError) as error:
             _log.warning("work_not_kept", run=self._owner.run, step=self._owner.step, reason=str(error))

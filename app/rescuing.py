@@ -14,7 +14,7 @@ from assay.records.sandboxes import Reaped, SandboxOwner
 from assay.reports.facts import HowTo
 from assay.sandboxes.protocol import Sandbox, SandboxProvider
 from assay.store.git import GitStore
-from assay.store.protocol import Clock, Ledger
+from assay.store.protocol import Ledger
 
 _log = structlog.get_logger(__name__)
 
@@ -25,11 +25,10 @@ class RunWork:
     Args:
         git: where commits are kept.
         ledger: knows the runs, and is told.
-        clock: dates commits.
     """
 
-    def __init__(self, git: GitStore, ledger: Ledger, clock: Clock) -> None:
-        self._git, self._ledger, self._clock = git, ledger, clock
+    def __init__(self, git: GitStore, ledger: Ledger) -> None:
+        self._git, self._ledger = git, ledger
 
     async def knows(self, owner: SandboxOwner) -> bool:
         """Whether the run is in this state directory; of another one's nothing is known, and nothing done to it."""
@@ -37,7 +36,7 @@ class RunWork:
 
     async def keep(self, owner: SandboxOwner, sandbox: Sandbox) -> None:
         """Keep what the last saved tree does not hold."""
-        entry = await keep_unsaved(sandbox, owner, git=self._git, ledger=self._ledger, clock=self._clock)
+        entry = await keep_unsaved(sandbox, owner, git=self._git, ledger=self._ledger)
         if entry is not None:
             _log.warning("work_rescued", run=owner.run, step=owner.step, refs=entry.body["refs"])
 

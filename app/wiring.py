@@ -82,7 +82,7 @@ class House:
         """Remove the sandboxes of dead processes; what such a process had not saved becomes a commit first."""
         from assay.app.rescuing import RunWork, reap
 
-        return await reap(self.sandboxes, RunWork(self.git, self.ledger, self.clock))
+        return await reap(self.sandboxes, RunWork(self.git, self.ledger))
 
     async def services(self, manifest: Manifest, started: Entry) -> Services:
         """Return what the graph of one run works with."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from assay.errors import AssayError, InfrastructureError
-from assay.records.sandboxes import Image, Left, Reaped, SandboxProfile
+from assay.records.sandboxes import Image, Left, Reaped, SandboxOwner, SandboxProfile
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.containers import START_SECONDS
 from assay.sandboxes.engine import Engine
@@ -64,12 +64,17 @@ class Leftovers:
                         await keeper.keep(owner, sandbox)
                 rescued = True
         except (AssayError, ValueError) as error:
-            return Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
+            return await self._left(container, owner, str(error))
         except TimeoutError:
-            reason = f"looking through it took more than {_KEEPING_SECONDS:g} s"
-            return Reaped(left=(Left(id=short, run=owner.run, reason=reason),))
+            return await self._left(container, owner, f"looking through it took more than {_KEEPING_SECONDS:g} s")
         await self._remove(container)
         return Reaped(removed=(short,), rescued=(short,) if rescued else ())
+
+    async def _left(self, container: str, owner: SandboxOwner, reason: str) -> Reaped:
+        """Say why a sandbox stays, unless it is gone: another process may look after leftovers, too."""
+        if await self._engine.call("inspect_container", container, ignore=(404,)) is None:
+            return Reaped()
+        return Reaped(left=(Left(id=container[:12], run=owner.run, reason=reason),))
 
     async def _open_beside(self, container: str, profile: SandboxProfile, image: str) -> SupervisedSandbox:
         """Start a second supervisor beside the first, whose host is gone. It kills what runs, and serves files."""

@@ -113,8 +113,9 @@ async def test_work_of_a_killed_coder_is_kept(house: House, client: docker.Docke
     command = "rm calc.py; echo 'half = 1' > half.py; mkdir __pycache__; echo x > __pycache__/x.pyc"
     await kill_at_work(house.state.root, "coder", command)
     assert len(containers_of(client)) == 1, "it waits for somebody to fetch the work"
-    reaped = await house.reap()
-    assert (len(reaped.rescued), reaped.left) == (1, ())
+    async with open_house(root=house.state.root) as other:
+        reaped, too = await asyncio.gather(house.reap(), other.reap())
+    assert (reaped.rescued or too.rescued) and not (reaped.left or too.left)
     assert containers_of(client) == []
     (entry,) = await rescued(house)
     name, commit = only_ref(entry)
