@@ -6,9 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.egress.servers import Web, listening
 
 from assay.app.configuration import look_up_settings
 from assay.app.egress import grant_path, into, read_grant
+from assay.app.wiring import open_house
+from assay.cli.words import describe
 from assay.errors import ConfigurationError
 from assay.evidence.environment import seal
 from assay.policies.loading import parse_settings
@@ -139,3 +142,30 @@ async def test_the_ledger_holds_every_request(tmp_path: Path) -> None:
         (EntryKind.EGRESS_ASKED, "coder", "egress:other:1:refused"),
     ]
     assert entries[0].body == {"sandbox": "box", "number": 1, "stage": "allowed", "host": "pypi.org", "port": 443}
+
+
+@pytest.mark.docker
+async def test_a_run_writes_what_its_sandboxes_ask_for(tmp_path: Path) -> None:
+    """As assay is wired, a sandbox's request goes out by this host's resolver, and is in the ledger of its run."""
+    program = (
+        "import socket, sys\ns = socket.create_connection(('127.0.0.1', 3128))\n"
+        "s.sendall(f'GET http://{sys.argv[1]}/ HTTP/1.1\\r\\nHost: {sys.argv[1]}\\r\\n\\r\\n'.encode())\n"
+        "print(s.makefile().read())"
+    )
+    async with listening(Web()) as port, open_house(root=tmp_path) as house:
+        egress = Egress(allow=(f"localhost:{port}",), networks=("127.0.0.0/8", "::1/128"))
+        owner = SandboxOwner(run="run-1", role="coder")
+        async with await house.sandboxes.open(SandboxProfile(egress=egress), owner) as sandbox:
+            reached = await sandbox.run(["python3", "-c", program, f"localhost:{port}"])
+            refused = await sandbox.run(["python3", "-c", program, "example.org"])
+        entries = await house.ledger.entries("run-1", kinds=(EntryKind.EGRESS_ASKED,))
+    assert reached.stdout.text.endswith("hello\n"), reached
+    assert "403 assay: example.org:80 is not among" in refused.stdout.text
+    assert [(entry.body["stage"], entry.body["host"]) for entry in entries] == [
+        ("allowed", "localhost"),
+        ("ended", "localhost"),
+        ("refused", "example.org"),
+    ]
+    told, style = describe(entries[-1]) or ("", "")
+    assert told.startswith("network: GET example.org:80 refused: example.org:80 is not among")
+    assert style == "yellow"
