@@ -66,7 +66,7 @@ def test_sandboxes_are_listed_and_those_of_dead_processes_removed(client: docker
         would = call("sandbox", "prune", "--dry-run", "--json").result
         assert dead.short_id in would["sandboxes"]
         assert box not in would["sandboxes"]
-        assert client.containers.get(dead.id).status == "created"
+        assert client.containers.get(str(dead.id)).status == "created"
         assert dead.short_id in call("sandbox", "prune", "--json").result["sandboxes"]
         still = {line["id"] for line in call("sandbox", "list", "--json").lines}
         assert (box in still, dead.short_id in still) == (True, False)
