@@ -48,7 +48,7 @@ class Channel:
         self._said = ""
         self._lost: SandboxLost | None = None
         self._heard = 0.0
-        self._heartbeat: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
         self._commands = asyncio.Semaphore(MOST_COMMANDS)
         self._file_requests = asyncio.Semaphore(MOST_FILE_REQUESTS)
         self._loop = asyncio.get_running_loop()
@@ -214,23 +214,22 @@ class Channel:
         return SandboxLost(error.message)
 
     def _beat(self) -> None:
+        """Look after the supervisor for as long as something is asked; a timer costs less than a task a request."""
         if self._heartbeat is None:
             self._heard = self._loop.time()
-            self._heartbeat = self._loop.create_task(self._watch())
+            self._heartbeat = self._loop.call_later(_PING_SECONDS, self._watch, self._heard)
 
-    async def _watch(self) -> None:
-        while True:
-            asked = self._loop.time()
-            await asyncio.sleep(_PING_SECONDS)
-            now = self._loop.time()
-            if now - asked > 2 * _PING_SECONDS:  # it was this process that stood still
-                self._heard = now
-            if now - self._heard > _SILENCE_SECONDS:
-                self._heartbeat = None
-                self.lose(f"its supervisor has not answered for {_SILENCE_SECONDS:g} s")
-                return
-            if now - self._heard >= _PING_SECONDS:
-                self._write(encode_frame(0, Frame.PING))
+    def _watch(self, asked: float) -> None:
+        now = self._loop.time()
+        if now - asked > 2 * _PING_SECONDS:  # it was this process that stood still
+            self._heard = now
+        if now - self._heard > _SILENCE_SECONDS:
+            self._heartbeat = None
+            self.lose(f"its supervisor has not answered for {_SILENCE_SECONDS:g} s")
+            return
+        if now - self._heard >= _PING_SECONDS:
+            self._write(encode_frame(0, Frame.PING))
+        self._heartbeat = self._loop.call_later(_PING_SECONDS, self._watch, now)
 
 
 def _look_at(answer: asyncio.Future[list[bytes]]) -> None:

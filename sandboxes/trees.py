@@ -108,7 +108,7 @@ class TreeView:
 
     def tree(self) -> Tree:
         """Return the tree, in the order of its paths."""
-        self.files = dict(sorted(self.files.items()))  # what is nearly in order is sorted fast
+        self.files = {path: self.files[path] for path in sorted(self.files)}  # what is nearly in order is sorted fast
         return dict(self.files)
 
 
@@ -130,31 +130,31 @@ class Change:
     @classmethod
     def between(cls, view: TreeView, tree: Tree) -> Self:
         """Return what is to be done so that a root holds `tree`; raises SandboxRefused for impossible paths."""
-        write = sorted(path for path, file in tree.items() if not _same(view.files.get(path), file))
+        held = view.files.get
+        write = sorted(
+            path
+            for path, file in tree.items()
+            if (was := held(path)) is not file and (was is None or was.oid != file.oid or was.mode != file.mode)
+        )
         for path in write:
             _check_path(path)
         directories = _implied_directories(tree)
         extra = view.directories - directories
-        stays = directories & view.directories
-        gone = (path for path in view.lines if path not in tree and path not in stays)
+        gone = (view.lines.keys() - tree.keys()) - (directories & view.directories)
         remove = tuple(path for path in gone if path.rpartition("/")[0] not in extra)
         return cls(remove, tuple(write), directories)
 
 
-def _same(held: TreeFile | None, file: TreeFile) -> bool:
-    """Equality of each file of a tree, without a call to a method of the dataclass."""
-    return held is file or (held is not None and held.oid == file.oid and held.mode == file.mode)
-
-
 def _implied_directories(tree: Tree) -> frozenset[str]:
+    ahead = {path.rpartition("/")[0] for path in tree}
     directories: set[str] = set()
-    for path in tree:
-        parent = path.rpartition("/")[0]
-        while parent and parent not in directories:
-            if parent in tree:
-                raise SandboxRefused(f"The tree has {parent!r} both as a file and as a directory.")
-            directories.add(parent)
-            parent = parent.rpartition("/")[0]
+    while ahead:
+        directories |= ahead
+        ahead = {path.rpartition("/")[0] for path in ahead} - directories
+    directories.discard("")
+    for path in directories:
+        if path in tree:
+            raise SandboxRefused(f"The tree has {path!r} both as a file and as a directory.")
     return frozenset(directories)
 
 

@@ -44,6 +44,12 @@ struct helper {
 };
 
 static struct helper helpers[HELPERS];
+
+/* A helper that waits for its request, so that no command waits for a fork of this process. */
+static struct {
+    pid_t pid;  /* 0: there is none */
+    int socket;
+} spare;
 static struct house house;
 static int signals;
 static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
@@ -111,14 +117,16 @@ static struct helper *find_helper(uint32_t id)
 
 static int is_helper(pid_t pid)
 {
+    if (spare.pid == pid)
+        return 1;
     for (size_t i = 0; i < HELPERS; i++)
         if (helpers[i].used && helpers[i].pid == pid)
             return 1;
     return 0;
 }
 
-/* In the helper: keep nothing of the supervisor's but what the request needs, then serve it. */
-static _Noreturn void become_helper(int own, uint32_t id, unsigned char *payload, size_t length)
+/* In the helper: keep nothing of the supervisor's but what a request needs. */
+static void become_helper(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
@@ -134,36 +142,99 @@ static _Noreturn void become_helper(int own, uint32_t id, unsigned char *payload
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+static _Noreturn void serve_request(int own, uint32_t id, unsigned char *payload, size_t length)
+{
     struct request request = {id, own, payload + 1, length - 1};
     if (payload[0] == ASK_RUN)
         serve_command(&house, &request);
     serve_files(&house, (char)payload[0], &request);
 }
 
-static void open_request(uint32_t id, unsigned char *payload, size_t length)
+/* In the spare helper: "u32 id, payload" comes as the first message. */
+static _Noreturn void await_request(int own)
 {
-    struct helper *helper = free_place();
+    static unsigned char order[4 + CHUNK + 1];
+    ssize_t length;
+    become_helper();
+    while ((length = recv(own, order, sizeof order - 1, 0)) < 0 && errno == EINTR)
+        ;
+    if (length <= 4)
+        _exit(1);
+    serve_request(own, get_u32(order), order + 4, (size_t)length - 4);
+}
+
+/* Where there is no process left for it, requests fork for themselves, and tell. */
+static void make_spare(void)
+{
     int pair[2];
-    if (!helper || find_helper(id) || !length)
-        leave("the host asks for what cannot be");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        send_failed(id, 0, (uint32_t)errno, 0);
+    if (spare.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return;
-    }
-    long oom_kills = read_oom_kills(house.oom_counter);
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        become_helper(pair[1], id, payload, length);
+        await_request(pair[1]);
+    }
+    close(pair[1]);
+    if (pid < 0)
+        close(pair[0]);
+    else {
+        spare.pid = pid;
+        spare.socket = pair[0];
+    }
+}
+
+/* Give a request to the spare helper. Returns its process, or 0 where it cannot take it. */
+static pid_t use_spare(uint32_t id, unsigned char *payload, size_t length, int *socket)
+{
+    unsigned char head[4];
+    struct iovec parts[2] = {{head, sizeof head}, {payload, length}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    pid_t pid = spare.pid;
+    put_u32(head, id);
+    if (!pid || length > CHUNK || sendmsg(spare.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return 0;
+    *socket = spare.socket;
+    spare.pid = 0;
+    return pid;
+}
+
+static pid_t fork_helper(uint32_t id, unsigned char *payload, size_t length, int *socket)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        become_helper();
+        serve_request(pair[1], id, payload, length);
     }
     int error = errno;
     close(pair[1]);
-    if (pid < 0) {
+    if (pid < 0)
         close(pair[0]);
-        send_failed(id, 0, (uint32_t)error, 0);
+    errno = error;
+    *socket = pair[0];
+    return pid;
+}
+
+static void open_request(uint32_t id, unsigned char *payload, size_t length)
+{
+    struct helper *helper = free_place();
+    int socket;
+    if (!helper || find_helper(id) || !length)
+        leave("the host asks for what cannot be");
+    long oom_kills = read_oom_kills(house.oom_counter);
+    pid_t pid = use_spare(id, payload, length, &socket);
+    if (!pid)
+        pid = fork_helper(id, payload, length, &socket);
+    if (pid < 0) {
+        send_failed(id, 0, (uint32_t)errno, 0);
         return;
     }
-    *helper = (struct helper){.pid = pid, .socket = pair[0], .used = 1, .id = id, .oom_kills = oom_kills};
+    *helper = (struct helper){.pid = pid, .socket = socket, .used = 1, .id = id, .oom_kills = oom_kills};
 }
 
 static void release_queue(struct helper *helper)
@@ -324,12 +395,17 @@ static void reap(void)
     while (read(signals, &information, sizeof information) == (ssize_t)sizeof information)
         if (information.ssi_signo == SIGTERM)
             leave("asked to");
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == spare.pid) {
+            close(spare.socket);
+            spare.pid = 0;
+        }
         for (size_t i = 0; i < HELPERS; i++)
             if (helpers[i].used && helpers[i].pid == pid) {
                 helpers[i].pid = 0;
                 helpers[i].status = status;
             }
+    }
 }
 
 /* A helper that is reaped and read to its end. One that died without an answer has left its command's
@@ -390,6 +466,7 @@ static void serve(void)
         if (polls[0].revents)
             read_host();
         take_frames();
+        make_spare();
     }
 }
 
