@@ -47,7 +47,7 @@ class EgressEvent(Record):
     path: str = ""
     """Of plain HTTP, without its query, which may hold secrets."""
     address: str = ""
-    """The address that was checked and connected to."""
+    """The address that was checked: the first that will be tried, and then the one that was connected to."""
     status: int = 0
     """Of HTTP: the proxy's own for a refusal, the server's where it could be seen."""
     reason: str = ""

@@ -103,6 +103,7 @@ class EgressProxy:
         asked = await self._read(request, client)
         self._judge(asked)
         addresses = await open_addresses(asked.host, asked.port, self._networks, self._resolve)
+        request.address = str(addresses[0])
         await self._note(request, "allowed")
         request.connected = True
         request.address, reader, request.writer = await connect(addresses, asked.port)

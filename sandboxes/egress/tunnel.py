@@ -8,6 +8,8 @@ a window in each direction, so that one which nobody reads holds up no other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import IntEnum
@@ -17,7 +19,7 @@ from assay.errors import SandboxLost, SandboxRefused
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.egress.environment import PORT
 from assay.sandboxes.egress.requests import Peer
-from assay.sandboxes.frames import CHUNK, HEADER, HelperDied, NotStarted
+from assay.sandboxes.frames import CHUNK, HEADER, HelperDied, NotStarted, Refusal, decode_content
 
 WINDOW: Final = 131_072
 """Bytes of one connection that may be on their way without a CREDIT, in each direction."""
@@ -132,18 +134,18 @@ class Tunnel:
 
     async def _run(self) -> None:
         """Ask for the tunnel; where its helper dies, as when memory is short, ask again."""
-        while True:
-            try:
-                request = _ASK.pack(b"T", PORT, self._most)
-                answer = await self._channel.ask(request, self._body(self._outgoing), sink=self._receive)
-                said = b"".join(answer)
-                raise SandboxRefused(f"The sandbox's way out cannot open: {said[1:-1].decode(errors='replace')}.")
-            except (HelperDied, NotStarted):
+        request = _ASK.pack(b"T", PORT, self._most)
+        try:
+            while True:
+                with contextlib.suppress(HelperDied, NotStarted):
+                    answer = await self._channel.ask(request, self._body(self._outgoing), sink=self._receive)
+                    decode_content(b"".join(answer))
                 self._drop_all()
                 await asyncio.sleep(_AGAIN_SECONDS)
-            except SandboxLost:
-                self._drop_all()
-                raise
+        except Refusal as refusal:
+            raise SandboxRefused(f"The sandbox's way out cannot open: {os.strerror(refusal.number)}.") from None
+        finally:
+            self._drop_all()
 
     async def _body(self, outgoing: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
         while True:

@@ -66,7 +66,7 @@ async def test_a_page_and_its_record(told: Told) -> None:
         b"GET /a/page?key=secret HTTP/1.1\r\nHost: www.test:%d\r\nAccept: text/html\r\nConnection: close\r\n\r\n" % port
     ]
     allowed, ended = told.events
-    assert (allowed.stage, allowed.path, allowed.received) == ("allowed", "/a/page", 0)
+    assert (allowed.stage, allowed.path, allowed.address, allowed.received) == ("allowed", "/a/page", "127.0.0.1", 0)
     assert (ended.stage, ended.method, ended.host, ended.port) == ("ended", "GET", "www.test", port)
     assert (ended.address, ended.status, ended.sent) == ("127.0.0.1", 200, len(web.heads[0]))
     assert "secret" not in ended.model_dump_json()

@@ -15,7 +15,8 @@ from assay.errors import SandboxRefused
 from assay.records.egress import Egress
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.docker import DockerProvider
-from assay.sandboxes.egress.ways import WaysOut
+from assay.sandboxes.egress import WaysOut
+from assay.sandboxes.supervised import SupervisedSandbox
 
 pytestmark = pytest.mark.docker
 
@@ -358,6 +359,14 @@ async def test_a_fault_of_the_proxys_ends_one_connection(told: Told) -> None:
         assert "RemoteDisconnected" in broken.stderr.text
         assert (await sandbox.run(fetch(f"http://www.test:{port}/"))).stdout.data == b"hello\n"
     assert reported == ["Task exception was never retrieved"]
+
+
+async def test_a_port_that_is_taken(provider: DockerProvider, told: Told) -> None:
+    """Where something listens on the port already, there is no second way out, and the error says why."""
+    async with await provider.open(granting("www.test:443"), OWNER) as sandbox:
+        assert isinstance(sandbox, SupervisedSandbox)
+        with pytest.raises(SandboxRefused, match="cannot open: Address already in use"):
+            await sandbox.let_out(WaysOut(told.of_sandbox), OWNER)
 
 
 async def test_nobody_to_tell_means_no_way_out() -> None:
