@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from assay.errors import AssayError, InfrastructureError
-from assay.records.sandboxes import Image, Left, Reaped, SandboxOwner, SandboxProfile
+from assay.errors import AssayError, EngineUnavailable, InfrastructureError
+from assay.records.sandboxes import Image, Left, Reaped, SandboxProfile
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.containers import START_SECONDS
 from assay.sandboxes.engine import Engine
@@ -20,6 +20,8 @@ from assay.sandboxes.supervised import SupervisedSandbox
 
 _KEEPING_SECONDS: Final = 120.0
 """For looking through one sandbox and keeping its work."""
+_GOING_SECONDS: Final = 2
+"""For a container that another process removes to be gone."""
 _ALIVE: Final = ("running", "paused")
 """States in which a container's files, which are in memory, are still there."""
 
@@ -63,18 +65,24 @@ class Leftovers:
                     async with await self._open_beside(container, profile, str(listed.get("ImageID", ""))) as sandbox:
                         await keeper.keep(owner, sandbox)
                 rescued = True
+        except InfrastructureError as error:
+            gone = await self._is_going(container)
+            return Reaped() if gone else Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
         except (AssayError, ValueError) as error:
-            return await self._left(container, owner, str(error))
+            return Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
         except TimeoutError:
-            return await self._left(container, owner, f"looking through it took more than {_KEEPING_SECONDS:g} s")
+            reason = f"looking through it took more than {_KEEPING_SECONDS:g} s"
+            return Reaped(left=(Left(id=short, run=owner.run, reason=reason),))
         await self._remove(container)
         return Reaped(removed=(short,), rescued=(short,) if rescued else ())
 
-    async def _left(self, container: str, owner: SandboxOwner, reason: str) -> Reaped:
-        """Say why a sandbox stays, unless it is gone: another process may look after leftovers, too."""
-        if await self._engine.call("inspect_container", container, ignore=(404,)) is None:
-            return Reaped()
-        return Reaped(left=(Left(id=container[:12], run=owner.run, reason=reason),))
+    async def _is_going(self, container: str) -> bool:
+        """Whether a container has ended or ends in a moment: another process may look after leftovers, too."""
+        try:
+            await self._engine.call("wait", container, timeout=_GOING_SECONDS, condition="not-running", ignore=(404,))
+        except EngineUnavailable:  # none answers, or it runs on
+            return False
+        return True
 
     async def _open_beside(self, container: str, profile: SandboxProfile, image: str) -> SupervisedSandbox:
         """Start a second supervisor beside the first, whose host is gone. It kills what runs, and serves files."""

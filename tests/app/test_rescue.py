@@ -28,6 +28,7 @@ RUN = "run-1"
 # Plays the part of `assay run`: one role, whose command kills the whole process when it has come to its `sleep`.
 OWNER_PROGRAM = """
 import asyncio, os, signal, sys
+from contextlib import suppress
 from pathlib import Path
 from tests.agents.bench import RUN, execute, open_bench, script, write
 from assay.records.entries import EntryKind
@@ -40,8 +41,9 @@ class Deadly(DockerProvider):
         return sandbox
 
     async def watch(self, sandbox):
-        while not any(process.command == "sleep 99" for process in await sandbox.processes()):
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):  # where no process is left to list them
+            while not any(one.command == "sleep 99" for one in await asyncio.wait_for(sandbox.processes(), 2)):
+                await asyncio.sleep(0.02)
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main(root, role, command, patience):
@@ -53,6 +55,17 @@ async def main(root, role, command, patience):
         await bench.agent(turns, bench.task(role), sandboxes=deadly).advance({})
 
 asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+BOMB = """
+import os, time
+while True:
+    try:
+        os.fork()
+    except OSError:
+        open("full.py", "w").close()
+        time.sleep(0.2)
 """
 
 
@@ -172,6 +185,16 @@ async def test_work_that_cannot_be_kept_stays(house: House, client: docker.Docke
     assert left.run == RUN and "FIFO" in left.reason
     assert len(containers_of(client)) == 1
     assert await rescued(house) == ()
+
+
+async def test_work_is_kept_although_its_command_uses_everything(house: House, client: docker.DockerClient) -> None:
+    """What still runs holds all processes of the sandbox, forks, and writes: it is ended, and the files are kept."""
+    command = f"echo 'half = 1' > half.py; python3 -c {shlex.quote(BOMB)}"
+    await kill_at_work(house.state.root, "coder", command)
+    reaped = await house.reap()
+    assert (len(reaped.rescued), reaped.left) == (1, ())
+    _, commit = only_ref((await rescued(house))[0])
+    assert {"half.py", "full.py"} <= set(await house.git.tree(commit))
 
 
 async def test_nobody_comes(house: House, client: docker.DockerClient) -> None:
