@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import secrets
 import tarfile
 from collections.abc import AsyncIterator, Callable
@@ -12,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.app.configuration import settings_for
-from assay.app.dependencies import layers_on, places, with_dependencies
+from assay.app.service import CHECK
+from assay.app.wiring import House, open_house
 from assay.errors import ConfigurationError, RepositoryError
 from assay.policies.loading import default_settings
 from assay.policies.settings import Settings
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.records.trees import EXECUTABLE, SYMLINK, Tree
-from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.profiles import base_environment
 from assay.sandboxes.protocol import Sandbox
 from assay.sandboxes.terminals import Terminal, open_terminal
 from assay.store.git import GitStore
-from assay.store.state import StateDirectory, state_root
 
 _WHO = 'while read -r name number rest; do [ "$name" != Uid: ] || echo "$number"; done < /proc/self/status'
 """For any shell; an image need not have `id`."""
@@ -91,35 +89,35 @@ async def open_shell(wish: Wish, progress: Callable[[str], None], root: Path | N
 
     Raises RepositoryError, ConfigurationError, and what opening a sandbox raises.
     """
-    state = StateDirectory.open(root or state_root(os.environ))
-    ref = f"refs/assay/shells/{secrets.token_hex(4)}"
+    name = f"{CHECK}shell-{secrets.token_hex(4)}"
+    ref = f"refs/assay/shells/{name}"
     engine = Engine()
-    async with await GitStore.open(state.git) as git, DockerProvider(engine) as provider:
-        try:
-            settings, tree, origin = await _look_up(git, wish, ref, engine, progress, root)
-            profile = _profile(settings, wish)
-            async with await provider.open(profile, SandboxOwner(run="shell", role="shell")) as sandbox:
-                await sandbox.put_tree(tree, git.contents)
-                yield Shell(sandbox, engine, profile, git, origin)
-        finally:
-            await git.delete_refs(ref)
-
-
-async def _look_up(
-    git: GitStore, wish: Wish, ref: str, engine: Engine, progress: Callable[[str], None], root: Path | None
-) -> tuple[Settings, Tree, str]:
-    """Return the settings in force, the files to put in, and both in words."""
     try:
-        commit = await git.adopt(wish.repo or Path(), "HEAD", ref)
+        async with open_house(root=root, progress=progress) as house:
+            try:
+                settings, tree, origin = await _look_up(house, wish, ref)
+                profile = _profile(settings, wish)
+                async with await house.sandboxes.open(profile, SandboxOwner(run=name, role="shell")) as sandbox:
+                    await sandbox.put_tree(tree, house.git.contents)
+                    yield Shell(sandbox, engine, profile, house.git, origin)
+            finally:
+                await house.git.delete_refs(ref)
+    finally:
+        await engine.close()
+
+
+async def _look_up(house: House, wish: Wish, ref: str) -> tuple[Settings, Tree, str]:
+    """Return the settings in force, the files to put in, and what these are in words."""
+    try:
+        commit = await house.git.adopt(wish.repo or Path(), "HEAD", ref)
     except RepositoryError:
         if wish.repo is not None:
             raise
-        return default_settings(), {}, "nothing: there is no repository here"
-    settings, _ = await settings_for(git, wish.repo or Path(), None, wish.config)
+        return default_settings(), {}, "nothing in it: there is no repository here"
+    settings, _ = await settings_for(house.git, wish.repo or Path(), None, wish.config)
     if wish.image is None and wish.profile in {"default", *settings.sandboxes}:
-        layers = layers_on(engine, places(root), progress)
-        settings = await with_dependencies(git, layers, settings, commit, (wish.profile,))
-    return settings, await git.tree(commit), f"the files of {commit[:12]}"
+        settings = await house.provided(settings, commit, (wish.profile,))
+    return settings, await house.git.tree(commit), f"the files of {commit[:12]}"
 
 
 def _profile(settings: Settings, wish: Wish) -> SandboxProfile:

@@ -18,6 +18,7 @@ from assay.policies.settings import PathSettings
 
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.cfg", "setup.py", "pytest.ini", "pytest.toml", "tox.ini")
 _TELLING: Final = (*_PROJECT_FILES, ".pytest.ini", ".pytest.toml", "Makefile", "noxfile.py", "package.json", "go.mod")
+_LOCK_FILES: Final = ("uv.lock", "poetry.lock", "pylock.toml", "requirements.lock", "requirements.txt")
 _OTHER_RUNNERS: Final = {"package.json": "Node", "go.mod": "Go", "Cargo.toml": "Rust", "pom.xml": "Java"}
 _SERVICES: Final = {
     "postgres": r"psycopg|asyncpg|postgres", "redis": r"\bredis\b", "mysql": r"mysqlclient|pymysql|\bmysql\b",
@@ -273,4 +274,16 @@ def _sandbox(facts: _Facts, root: str) -> Iterator[str]:
         yield from _comment(f"{composed[0]} starts services; a sandbox does not.")
     yield "[sandboxes.default]"
     yield 'image = "python"'
+    if (lock := _lock_file(facts, root)) is not None:
+        yield "# What the lock file pins can be put on top of the image: wheels, from the index of this machine's pip."
+        yield f"# dependencies = {_toml(lock)}"
     yield ""
+
+
+def _lock_file(facts: _Facts, root: str) -> str | None:
+    """Return a file that pins the project's dependencies, where it has one that assay reads."""
+    for name in _LOCK_FILES:
+        path = posixpath.normpath(posixpath.join(root, name))
+        if path in facts.paths and (not name.endswith(".txt") or "--hash=" in facts.text(root, name)):
+            return path
+    return None

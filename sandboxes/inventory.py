@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any, Literal
 
-from assay.errors import SandboxLost
+from assay.errors import EngineUnavailable, SandboxLost
 from assay.records.base import Record
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.owners import LABEL, OwnerProcess, held_profile, is_left_over, read_owner, read_process
@@ -80,7 +80,7 @@ async def _memory(engine: Engine, listed: dict[str, Any]) -> int | None:
         return None
     try:
         told = await engine.call("stats", listed["Id"], stream=False, one_shot=True)
-    except SandboxLost:  # it has ended meanwhile
+    except (SandboxLost, EngineUnavailable):  # it has ended meanwhile, or while it was asked: an answer without a body
         return None
     used = (told.get("memory_stats") or {}).get("usage")
     return int(used) if used is not None else None

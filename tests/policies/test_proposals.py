@@ -75,6 +75,22 @@ def test_needs_are_said() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "text", "offered"),
+    [
+        ("uv.lock", "", True),
+        ("requirements.txt", "a==1 --hash=sha256:0", True),
+        ("requirements.txt", "a>=1", False),
+        ("other/uv.lock", "", False),
+    ],
+)
+def test_a_lock_file_is_offered(path: str, text: str, offered: bool) -> None:
+    """As a comment: fetching what it pins needs an index, and a person decides on that."""
+    said, document = proposed(["a.py", "test_a.py", path], {path: text})
+    assert (f'# dependencies = "{path}"' in said) == offered
+    assert document["sandboxes"] == {"default": {"image": "python"}}
+
+
+@pytest.mark.parametrize(
     ("paths", "words"),
     [
         ([], "No tests were found"),
