@@ -85,9 +85,10 @@ class EgressProxy:
             await self._handle(request, client)
         except Refused as refused:
             await self._end(request, client, refused)
-        except h11.RemoteProtocolError as error:
+        except h11.ProtocolError as error:
             status = error.error_status_hint if request.asked is None else 502
-            await self._end(request, client, Refused(status, f"this is no proper HTTP: {error}"))
+            what = str(error).partition(":")[0]  # behind it, h11 quotes what may hold a secret
+            await self._end(request, client, Refused(status, f"this is no proper HTTP: {what}"))
         except Spent as spent:
             await self._end(request, client, Refused(504, str(spent)))
         except OSError as error:

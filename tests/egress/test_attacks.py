@@ -89,6 +89,8 @@ REQUESTS = {
     "signed length": b"POST http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\nContent-Length: +5\r\n\r\nhello",
     "credentials": b"GET http://user:secret@www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "credentials for a tunnel": b"CONNECT user:secret@www.test:%d HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
+    "secret in a bad header": b"GET http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\nX-A : secret\r\n\r\n",
+    "secret in a bad line": b"GET http://www.test:%d/?secret x HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "secret without scheme": b"GET /?secret HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "other scheme": b"GET ftp://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
     "https": b"GET https://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n",
@@ -245,3 +247,46 @@ async def test_a_server_that_does_not_read(told: Told) -> None:
                 sent += 100_000
         over.set()
     assert 0 < sent < 30_000_000
+
+
+ANSWERS = {
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\r\nabc\r\n0\r\n\r\n",
+    "odd chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
+    "nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nxyz",
+    "early and late": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "body without": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+    "two answers": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
+    "no status": b"HTTP/1.1 xyz\r\n\r\n",
+    "old": b"HTTP/1.0 200 OK\r\n\r\nhello",
+    "older": b"hello",
+    "newer": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "noise": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_servers_that_mean_ill(told: Told, kind: str, version: bytes) -> None:
+    """Whatever a server answers is passed on as one proper answer, or ended with a reason: no fault comes of it."""
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWERS[kind])
+
+    async with listening(answer) as port, attacked(told, f"www.test:{port}") as proxy:
+        for method in (b"GET", b"HEAD"):
+            request = b"%s http://www.test:%d/ HTTP/%s\r\nHost: www.test:%d\r\n\r\n" % (method, port, version, port)
+            said = await say(proxy, request)
+            assert said.count(b"HTTP/1.") <= 1
+    assert faults == []
+    assert told.stages in (["allowed", first, "allowed", last] for first in STAGES for last in STAGES)
+
+
+STAGES = ("ended", "failed")
