@@ -43,8 +43,11 @@ def client() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-def test_sandboxes_are_listed_and_those_of_dead_processes_removed(client: docker.DockerClient) -> None:
+def test_sandboxes_are_listed_and_those_of_dead_processes_removed(
+    client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whose each is, whether its owner lives, and what it uses; a prune takes what is left over and nothing else."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # root file systems that other tests need stay
     owner = subprocess.Popen([sys.executable, "-c", PROVIDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert owner.stdout is not None and owner.stdin is not None
     dead = None
@@ -179,3 +182,12 @@ def test_a_lock_file_that_is_not_there_is_named(project: Project) -> None:
     said = call("check", project.change("x", {"x.py": "x = 1\n"}), "--repo", project.repo)
     assert said.code == 2
     assert "[sandboxes.default] dependencies: there is no file 'nowhere.lock'" in said.err
+
+
+def test_doctor_looks_at_the_runtimes_of_profiles(project: Project) -> None:
+    """A runtime that the engine does not know is named with its profile, and what mends it."""
+    project.repository.commit({"assay.toml": '[sandboxes.strong]\nruntime = "runsc-nowhere"\n'}, "Settings")
+    said = call("doctor", "--repo", project.repo, "--json")
+    found = {line["subject"]: line for line in said.lines}["runtime of [sandboxes.strong]"]
+    assert (said.code, found["ok"]) == (3, False)
+    assert "runsc-nowhere" in found["mend"]

@@ -17,6 +17,7 @@ from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Lock, dependency_image, dependency_tag, load_recipe, prune_images
 from assay.sandboxes.images.locks import Pin
 from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels
+from assay.sandboxes.images.workbench import run_workbench, workbench
 
 GREETING = "def greet():\n    return 'hello from a dependency'\n\ndef main():\n    print(greet())\n"
 INTERPRETER = Interpreter(
@@ -102,6 +103,16 @@ async def test_an_image_without_python_is_named(
     assert index.asked == []
 
 
+@pytest.mark.docker
+async def test_installing_has_neither_network_nor_privilege(engine: Engine, python_image: Image) -> None:
+    """Root in the container can write to it, and that is all."""
+    script = "id -u; tail -n +3 /proc/net/dev | cut -d: -f1; grep -E 'Cap(Eff|Bnd)|NoNew' /proc/self/status"
+    async with workbench(engine, python_image.id, ["sh", "-c", script], user="0:0") as container:
+        code, said = await run_workbench(engine, container)
+    assert code == 0
+    assert said.split() == ["0", "lo", "CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
+
+
 def test_wheels_are_fetched_by_digest(tmp_path: Path, index: Index) -> None:
     """The file whose digest is locked, and no other of the same version; also one for an older C library."""
     index.add_wheel("one", "1.0", {"one.py": "x = 'wrong'\n"}, tag="py2.py3-none-any")
@@ -120,8 +131,9 @@ def test_another_digest_is_refused(tmp_path: Path, index: Index) -> None:
     assert "sha256:000" in str(caught.value).replace(" ", "") or "0" * 64 in str(caught.value)
 
 
-def test_a_source_distribution_is_refused(tmp_path: Path, index: Index) -> None:
-    """Building it would execute it here; the error says so, and that there is no wheel is said otherwise."""
+def test_a_source_distribution_is_refused(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building it would execute it here, whatever pip is set up for; that there is no wheel is said otherwise."""
+    monkeypatch.setenv("PIP_NO_BINARY", ":all:")
     digest = index.add_source("one", "1.0")
     with pytest.raises(ConfigurationError, match="its source only"):
         fetch(tmp_path / "a", Pin(name="one", version="1.0", hashes=(digest,)))
