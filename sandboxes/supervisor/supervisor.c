@@ -52,6 +52,7 @@ static struct {
 } spare;
 static struct house house;
 static int signals;
+static int relieved; /* another one serves the sandbox from now on, and waits until no process is left here */
 static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
 static time_t heard, patience; /* when the host last spoke, on the clock that stands still then; for how long it need not */
 
@@ -94,6 +95,7 @@ static void watch_signals(void)
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
     sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGUSR1);
     signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0)
         leave("cannot watch its children");
@@ -169,7 +171,7 @@ static _Noreturn void await_request(int own)
 static void make_spare(void)
 {
     int pair[2];
-    if (spare.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (relieved || spare.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return;
     pid_t pid = fork();
     if (pid == 0) {
@@ -395,6 +397,8 @@ static void reap(void)
     while (read(signals, &information, sizeof information) == (ssize_t)sizeof information)
         if (information.ssi_signo == SIGTERM)
             leave("asked to");
+        else if (information.ssi_signo == SIGUSR1)
+            relieved = 1;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == spare.pid) {
             close(spare.socket);
@@ -492,7 +496,7 @@ int main(int count, char **arguments)
     house.oom_counter = open_oom_counter();
     open_listings(&house);
     make_home(house.user);
-    if (getpid() != 1 && kill_below(1, NULL, ORPHAN_SECONDS) < 0)
+    if (getpid() != 1 && (kill(1, SIGUSR1) < 0 || kill_below(1, NULL, ORPHAN_SECONDS) < 0))
         leave("what runs cannot be killed");
     watch_signals();
     put_u32(version, WIRE_VERSION);
