@@ -222,8 +222,8 @@ ASKING: Final = {
 async def test_what_a_repository_asks_for_changes_nothing(provider: DockerProvider, owner: SandboxOwner) -> None:
     """A Dockerfile, a compose file or a development container in the tree is text, and nothing more."""
     blobs = Blobs()
-    plain = await provider.open(SandboxProfile(), owner)
-    asked = await provider.open(SandboxProfile(), owner)
+    profile = SandboxProfile(user=1000)
+    plain, asked = await provider.open(profile, owner), await provider.open(profile, owner)
     await asked.put_tree({path: blobs.file(text) for path, text in ASKING.items()}, blobs)
     assert (await asked.run("id -u; ls")).ok
     client = docker.from_env()
