@@ -100,9 +100,7 @@ class Workspace:
             return
         try:
             async with asyncio.timeout(_KEEPING_SECONDS):
-                await keep_unsaved(
-                    self._sandbox, self._owner, git=self._git, ledger=ledger, contents=self._fresh
-                )
+                await keep_unsaved(self._sandbox, self._owner, git=self._git, ledger=ledger, contents=self._fresh)
         except (AssayError, TimeoutError) as error:
             _log.warning("work_not_kept", run=self._owner.run, step=self._owner.step, reason=str(error))
 
