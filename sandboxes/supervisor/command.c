@@ -2,7 +2,6 @@
  * its time limited, and its whole tree dead before the answer goes out. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,97 +17,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "start.h"
 #include "stream.h"
 
 #define KILL_SECONDS 8
 #define DRAIN_MAX (4u << 20) /* what can still be in a pipe whose writers are dead, generously */
-#define EXIT_NOT_FOUND 127   /* as a shell answers */
-#define EXIT_NOT_STARTED 126
-#define REPORT 3
 #define STREAMS 3 /* stdout, stderr, report */
-#define FLAG_STDIN 1u
-#define FLAG_REPORT 2u
-
-extern char **environ;
 
 enum ending { EXITED = 0, SIGNALLED = 1, TIMED_OUT = 2, OUT_OF_MEMORY = 3, KILLED = 4, NOT_STARTED = 5 };
-
-struct order {
-    uint64_t microseconds;
-    uint32_t limit, flags;
-    const char *directory;
-    char **arguments, **environment;
-};
 
 static uint64_t now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
-
-static char **read_texts(struct fields *fields, uint32_t count)
-{
-    if (count > (size_t)(fields->end - fields->at)) {
-        fields->ok = 0;
-        return NULL;
-    }
-    char **texts = calloc(count + 1, sizeof *texts);
-    if (!texts)
-        _exit(1);
-    for (uint32_t i = 0; i < count; i++)
-        texts[i] = (char *)(uintptr_t)field_text(fields);
-    return texts;
-}
-
-static int read_order(const struct request *request, struct order *order)
-{
-    struct fields fields = {request->payload, request->payload + request->length, 1};
-    order->microseconds = field_u64(&fields);
-    order->limit = field_u32(&fields);
-    order->flags = field_u32(&fields);
-    uint32_t arguments = field_u32(&fields), variables = field_u32(&fields);
-    order->directory = field_text(&fields);
-    order->arguments = fields.ok ? read_texts(&fields, arguments) : NULL;
-    order->environment = fields.ok ? read_texts(&fields, variables) : NULL;
-    return fields.ok && arguments ? 0 : -1;
-}
-
-static _Noreturn void refuse(const char *what, const char *which)
-{
-    dprintf(2, "assay: cannot %s '%s': %s\n", what, which, strerror(errno));
-    _exit(errno == ENOENT && *what == 'r' ? EXIT_NOT_FOUND : EXIT_NOT_STARTED);
-}
-
-static void become_user(const struct house *house)
-{
-    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (score >= 0) { /* the kernel takes a command before it takes the supervisor */
-        (void)!write(score, "1000", 4);
-        close(score);
-    }
-    if (setgroups(0, NULL) < 0 || setresgid(house->user, house->user, house->user) < 0 ||
-        setresuid(house->user, house->user, house->user) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        _exit(EXIT_NOT_STARTED);
-}
-
-static _Noreturn void start(const struct house *house, const struct order *order, int in, int out, int err, int report)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setsid();
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 || (report >= 0 && dup2(report, REPORT) < 0))
-        _exit(EXIT_NOT_STARTED);
-    become_user(house);
-    umask(022);
-    if (chdir(order->directory) < 0)
-        refuse("enter", order->directory);
-    environ = order->environment;
-    execvp(order->arguments[0], order->arguments);
-    refuse("run", order->arguments[0]);
 }
 
 /* The command's stdin: what came from the host and the command has not taken yet. */
@@ -181,6 +103,16 @@ struct watch {
     int signals;
     uint64_t deadline;
 };
+
+static int watch_children(void)
+{
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM);
+    sigprocmask(SIG_BLOCK, &watched, NULL);
+    return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+}
 
 static void read_signals(struct watch *watch)
 {
@@ -258,47 +190,65 @@ static enum ending judge(const struct watch *watch, uint32_t *code, int oom)
     return WIFSIGNALED(watch->status) ? SIGNALLED : EXITED;
 }
 
+/* Start the command, in the process that is ready for it where it needs no more than that. */
+static void start_command(const struct house *house, const struct request *request, const struct order *order,
+                          struct watch *watch, struct stream streams[STREAMS], struct feed *feed)
+{
+    int in[2] = {-1, -1}, out[2], err[2], report[2] = {-1, -1};
+    open_stream(streams + 2, 2, order->limit, -1);
+    if (!(order->flags & (FLAG_STDIN | FLAG_REPORT)) && (watch->main = start_ready(request, out, err)) > 0) {
+        open_stream(streams, 0, order->limit, out[0]);
+        open_stream(streams + 1, 1, order->limit, err[0]);
+        return;
+    }
+    dismiss_ready();
+    open_pipe(out);
+    open_pipe(err);
+    if (order->flags & FLAG_REPORT)
+        open_pipe(report);
+    in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (order->flags & FLAG_STDIN) {
+        close(in[0]);
+        if (pipe2(in, O_CLOEXEC) < 0)
+            _exit(1);
+        fcntl(in[1], F_SETFL, O_NONBLOCK);
+    }
+    *feed = (struct feed){.from = request->socket, .to = in[1], .open = (order->flags & FLAG_STDIN) != 0};
+    open_stream(streams, 0, order->limit, out[0]);
+    open_stream(streams + 1, 1, order->limit, err[0]);
+    open_stream(streams + 2, 2, order->limit, report[0]);
+    watch->main = fork();
+    if (watch->main == 0)
+        start(house, order, in[0], out[1], err[1], report[1]);
+    int error = errno;
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    if (report[1] >= 0)
+        close(report[1]);
+    errno = error;
+}
+
 _Noreturn void serve_command(const struct house *house, const struct request *request)
 {
     static struct answer answer;
     static struct order order;
     static struct stream streams[STREAMS];
     static struct feed feed;
+    feed.from = feed.to = -1;
     answer.request = request;
-    if (read_order(request, &order) < 0)
+    if (read_order(request->payload, request->length, &order) < 0)
         _exit(1);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    sigset_t watched;
-    sigemptyset(&watched);
-    sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGTERM);
-    sigprocmask(SIG_BLOCK, &watched, NULL);
-    struct watch watch = {.signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK)};
-    int pair[2] = {open("/dev/null", O_RDONLY | O_CLOEXEC), -1};
-    if (order.flags & FLAG_STDIN) {
-        close(pair[0]);
-        if (pipe2(pair, O_CLOEXEC) < 0)
-            _exit(1);
-        fcntl(pair[1], F_SETFL, O_NONBLOCK);
-    }
-    feed = (struct feed){.from = request->socket, .to = pair[1], .open = (order.flags & FLAG_STDIN) != 0};
-    int out = open_stream(streams, 0, order.limit, 1), err = open_stream(streams + 1, 1, order.limit, 1);
-    int report = open_stream(streams + 2, 2, order.limit, (order.flags & FLAG_REPORT) != 0);
+    struct watch watch = {.signals = watch_children()};
     long kills = read_oom_kills(house->oom_counter);
     uint64_t began = now_us();
     watch.deadline = began + order.microseconds;
-    watch.main = fork();
-    if (watch.main == 0)
-        start(house, &order, pair[0], out, err, report);
+    start_command(house, request, &order, &watch, streams, &feed);
     if (watch.main < 0) {
         answer_result(&answer, house, NOT_STARTED, (uint32_t)errno, 0, streams);
         _exit(0);
     }
-    close(pair[0]);
-    close(out);
-    close(err);
-    if (report >= 0)
-        close(report);
     follow(&watch, request, &feed, streams);
     end_tree(&watch);
     uint64_t took = now_us() - began;

@@ -1,6 +1,5 @@
 /* A command's output: counted, digested, and kept within bounds, however much it is. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -112,22 +111,14 @@ size_t pump(const struct request *request, struct stream *stream)
     return 0;
 }
 
-int open_stream(struct stream *stream, uint32_t number, uint32_t limit, int wanted)
+void open_stream(struct stream *stream, uint32_t number, uint32_t limit, int descriptor)
 {
     memset(stream, 0, sizeof *stream);
-    stream->descriptor = -1;
+    stream->descriptor = descriptor;
     stream->number = number;
     stream->limit = limit;
     stream->ring_room = limit - limit / 2;
     digest_begin(&stream->digest);
-    int ends[2];
-    if (!wanted)
-        return -1;
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        _exit(1);
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    stream->descriptor = ends[0];
-    return ends[1];
 }
 
 /* What the host does not have of the bytes within the limit. */

@@ -151,6 +151,7 @@ static _Noreturn void serve_request(int own, uint32_t id, unsigned char *payload
     struct request request = {id, own, payload + 1, length - 1};
     if (payload[0] == ASK_RUN)
         serve_command(&house, &request);
+    dismiss_ready();
     serve_files(&house, (char)payload[0], &request);
 }
 
@@ -160,6 +161,7 @@ static _Noreturn void await_request(int own)
     static unsigned char order[4 + CHUNK + 1];
     ssize_t length;
     become_helper();
+    get_ready(&house);
     while ((length = recv(own, order, sizeof order - 1, 0)) < 0 && errno == EINTR)
         ;
     if (length <= 4)

@@ -102,6 +102,9 @@ int open_oom_counter(void);
 void open_listings(struct house *house);
 /* command.c */
 _Noreturn void serve_command(const struct house *house, const struct request *request);
+/* start.c: a process that waits to become a command */
+void get_ready(const struct house *house);
+void dismiss_ready(void);
 /* kill.c: kill every process below `ancestor` (not itself); those for which `spare` is true stay, with
  * what is below them. Returns 0 when all are gone, -1 when some still live after `seconds`. */
 int kill_below(pid_t ancestor, int (*spare)(pid_t), int seconds);

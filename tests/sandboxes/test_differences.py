@@ -109,7 +109,12 @@ async def test_only_differences_are_answered(sandbox: SupervisedSandbox, monkeyp
     await sandbox.take_tree()
     answers: list[list[bytes]] = []
     decode: Callable[[bytes], list[bytes]] = transfer.decode_lines
-    monkeypatch.setattr(transfer, "decode_lines", lambda answer: answers.append(decode(answer)) or answers[-1])
+
+    def decode_and_keep(answer: bytes) -> list[bytes]:
+        answers.append(decode(answer))
+        return answers[-1]
+
+    monkeypatch.setattr(transfer, "decode_lines", decode_and_keep)
     await sandbox.run("echo changed > d/7; rm d/9; echo new > e")
     first = await sandbox.take_tree()
     await sandbox.run("echo again > d/7; rm d/8")

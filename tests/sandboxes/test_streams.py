@@ -20,7 +20,7 @@ class Listener:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.arrived = asyncio.Event()
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         self.out += data
         self.arrived.set()
 

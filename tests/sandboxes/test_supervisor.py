@@ -66,9 +66,9 @@ def zeros(count: int) -> str:
 
 
 async def test_helpers_cannot_be_touched(sandbox: Sandbox) -> None:
-    """A command can neither signal, trace, read nor slow down the supervisor, its own helper and the one that waits."""
+    """A command can neither signal, trace, read nor slow down the supervisor, its own helper and those that wait."""
     result = await sandbox.run(["python3", "-c", ATTACK])
-    assert (result.ending, result.stdout.data) == (Exited(code=0), b"3 []\n"), result.stderr.text
+    assert (result.ending, result.stdout.data) == (Exited(code=0), b"4 []\n"), result.stderr.text
 
 
 async def test_file_helpers_cannot_be_touched(sandbox: Sandbox) -> None:
@@ -206,7 +206,10 @@ async def test_a_command_waits_no_longer_than_its_time(provider: DockerProvider,
         forks = "import os, time\nwhile True:\n  try: os.fork() or time.sleep(99)\n  except OSError: time.sleep(0.01)"
         greedy = asyncio.ensure_future(sandbox.run(["python3", "-c", forks], timeout=4))
         await asyncio.sleep(1.5)
+        last = asyncio.ensure_future(sandbox.run(["sleep", "1.5"]))  # there is always a process kept for one more
+        await asyncio.sleep(0.3)
         assert (await sandbox.run(["true"], timeout=0.5)).ending == TimedOut(seconds=0.5)
+        assert (await last).ok
         assert (await greedy).ending == TimedOut(seconds=4)
         assert (await sandbox.run(["true"])).ok
 
