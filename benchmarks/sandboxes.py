@@ -5,7 +5,7 @@
 
 The floor is the same work on the host, done by Python. Raw docker-py and the `docker` command stand for what everybody
 can write; the others are peers from the package index, each in its best honest configuration, which is printed.
-Goals are those of the issue that asked for sandboxes; a goal that is missed is marked, and the exit code is 1.
+A goal that is missed is marked, and the exit code is 1.
 """
 
 from __future__ import annotations

@@ -268,9 +268,10 @@ def split_chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     for part in parts:
         held += part
         at = 0
-        while len(held) - at >= CHUNK:
-            yield bytes(held[at : at + CHUNK])
-            at += CHUNK
+        with memoryview(held) as view:
+            while len(held) - at >= CHUNK:
+                yield bytes(view[at : at + CHUNK])
+                at += CHUNK
         del held[:at]
     if held:
         yield bytes(held)

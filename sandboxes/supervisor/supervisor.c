@@ -324,6 +324,16 @@ static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_
     }
 }
 
+/* Where much passes, a larger pipe to the engine wakes fewer processes. Not before: what all pipes of a user hold together
+ * is limited, and most sandboxes never need it. */
+static void widen(int pipe, int *done, size_t length)
+{
+    if (*done || length < CHUNK / 2)
+        return;
+    *done = 1;
+    fcntl(pipe, F_SETPIPE_SZ, 4 * CHUNK); /* an engine that gives no pipe gives what it gives */
+}
+
 /* What has come from the host and is not taken yet. */
 static struct {
     unsigned char *data;
@@ -332,6 +342,7 @@ static struct {
 
 static void read_host(void)
 {
+    static int widened;
     if (incoming.room - incoming.used < HEADER + CHUNK) {
         incoming.room = incoming.used + HEADER + CHUNK;
         incoming.data = realloc(incoming.data, incoming.room);
@@ -345,6 +356,7 @@ static void read_host(void)
     if (length <= 0)
         _exit(0); /* the host is gone or has closed the sandbox */
     incoming.used += (size_t)length;
+    widen(0, &widened, (size_t)length);
     heard = seconds(CLOCK_MONOTONIC);
 }
 
@@ -373,6 +385,7 @@ static void take_frames(void)
 static void pass_answer(struct helper *helper)
 {
     static unsigned char frame[HEADER + CHUNK];
+    static int widened;
     ssize_t length;
     /* A helper that ends without having read its body resets the connection: that is told first, and once; what it
      * had sent is read after. */
@@ -387,6 +400,7 @@ static void pass_answer(struct helper *helper)
         return;
     }
     helper->answered |= get_u32(frame + 4) == F_END;
+    widen(1, &widened, (size_t)length);
     for (ssize_t at = 0, wrote; at < length; at += wrote)
         if ((wrote = write(1, frame + at, (size_t)(length - at))) < 0)
             leave("the host does not listen");

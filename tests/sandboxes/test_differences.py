@@ -11,7 +11,7 @@ import pytest
 
 from assay.records.sandboxes import Limits, SandboxOwner, SandboxProfile
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Tree, TreeFile, blob_id
-from assay.sandboxes import transfer
+from assay.sandboxes import frames, transfer
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import Sandbox
 from assay.sandboxes.supervised import SupervisedSandbox
@@ -108,7 +108,7 @@ async def test_only_differences_are_answered(sandbox: SupervisedSandbox, monkeyp
     await sandbox.run("true")
     await sandbox.take_tree()
     answers: list[list[bytes]] = []
-    decode: Callable[[bytes], list[bytes]] = transfer.decode_lines
+    decode = frames.decode_lines
 
     def decode_and_keep(answer: bytes) -> list[bytes]:
         answers.append(decode(answer))
