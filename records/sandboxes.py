@@ -58,7 +58,8 @@ class SandboxProfile(Record):
     """Variables of every command in it."""
     dependencies: str | None = None
     """Lock file in the repository whose distributions are installed upon the image, as it stands at the base commit:
-    `uv.lock`, `poetry.lock`, `pylock.toml`, or requirements with exact versions. Wheels only."""
+    `uv.lock`, `poetry.lock`, `pylock.toml`, requirements with exact versions, or `package-lock.json`. No script of
+    theirs is run."""
     mounts: tuple[Mount, ...] = ()
     """Volumes with large things to read: data sets, models, mirrors of packages. Evidence does not tell what is in
     them."""
@@ -113,7 +114,8 @@ class Image(Record):
     digest: str | None = None
     """Registry digest of the base image, where it came from a registry."""
     packages: tuple[str, ...] = ()
-    """`name version` of what is installed, as recorded when it was built; a project's dependencies as `pypi/name`."""
+    """`name version` of what is installed, as recorded when it was built; a project's dependencies as `pypi/name` and
+    `npm/name`."""
     lock: str | None = None
     """`sha256:…` of the lock file whose dependencies it has, where it has a project's."""
 

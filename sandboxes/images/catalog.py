@@ -20,7 +20,7 @@ UPON_LABEL: Final = "dev.assay.dependencies.base"
 LOCK_LABEL: Final = "dev.assay.dependencies.lock"
 """On a layer of dependencies: digest and path of the lock file."""
 DEPENDENCIES_LABEL: Final = "dev.assay.dependencies.packages"
-"""On a layer of dependencies: what was installed, `name=version`, separated by spaces."""
+"""On a layer of dependencies: what was installed, `pypi/name=version` or `npm/name=version`, separated by spaces."""
 FETCHED_LABEL: Final = "dev.assay.dependencies.files"
 """On a layer of dependencies: digest of the names and digests of the files that were installed."""
 BUILDING: Final = "building"
@@ -53,8 +53,7 @@ def image_from(attributes: dict[str, Any]) -> Image:
     labels = (attributes.get("Config") or {}).get("Labels") or attributes.get("Labels") or {}
     names = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
     foreign_digest = next((name.partition("@")[2] for name in attributes.get("RepoDigests") or ()), None)
-    added = [f"pypi/{package}" for package in labels.get(DEPENDENCIES_LABEL, "").split()]
-    packages = [*labels.get(PACKAGES_LABEL, "").split(), *added]
+    packages = [*labels.get(PACKAGES_LABEL, "").split(), *labels.get(DEPENDENCIES_LABEL, "").split()]
     return Image(
         name=labels.get(NAME_LABEL) or next(iter(names), attributes["Id"]),
         id=attributes["Id"],

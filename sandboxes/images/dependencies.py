@@ -1,13 +1,16 @@
 """A project's dependencies as a layer upon a sandbox image, found again by what it is made of.
 
-In the order of `dependency_image`: found by its key, or the lock file is read for the image's interpreter, the wheels
-are fetched on this machine, installed by pip in a container without network, looked at, and only then named.
+In the order of `dependency_image`: found by its key, or the lock file is read for the image's interpreter, what it pins
+is fetched on this machine, installed in a container without network, looked at, and only then named.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import posixpath
 import tarfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +23,7 @@ from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images.catalog import DEPENDENCIES_LABEL, FETCHED_LABEL, LOCK_LABEL, UPON_LABEL, image_from
 from assay.sandboxes.images.locks import Pin, read_lock_file
+from assay.sandboxes.images.modules import LOCK_FILES, PROGRAMS, fetch_modules, pack_modules, read_package_lock
 from assay.sandboxes.images.places import BuildPlaces, Progress, disk_full_named
 from assay.sandboxes.images.recipes import repository, script
 from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels, pip_version
@@ -111,25 +115,77 @@ async def _find(engine: Engine, tag: str) -> Image | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a layer will be made of."""
+
+    archive: Path
+    """Unpacked at the root."""
+    packages: tuple[str, ...]
+    """`pypi/name=version`, `npm/name=version`."""
+    files: tuple[str, ...]
+    """Names and digests of what was fetched."""
+    install: str = ""
+    """Shell text for root in a container without network; empty where unpacking is all."""
+    look: tuple[str, ...] = ()
+    """Command of an unprivileged user that fails unless everything is there."""
+    programs: str = ""
+    """Folder that is put on the path."""
+
+
 async def _make(engine: Engine, base: dict[str, Any], lock: Lock, tag: str, work: Path, progress: Progress) -> None:
+    of_node = posixpath.basename(lock.path) in LOCK_FILES
+    prepared = await (_prepare_modules if of_node else _prepare_wheels)(engine, base, lock, work, progress)
+    # Its user would become the image's own, where it has none.
+    root = "0:0" if (base.get("Config") or {}).get("User") else ""
+    async with workbench(engine, base["Id"], ["/bin/sh", "-c", prepared.install], user=root) as container:
+        await put_archive(engine, container, prepared.archive)
+        if prepared.install:
+            progress(f"installing {len(prepared.packages)} distributions in a container without network")
+            code, said = await run_workbench(engine, container)
+            if code != 0:
+                raise InfrastructureError(f"pip could not install what {lock.path} pins:\n{said[-2000:]}")
+        made = await engine.call("commit", container, conf=_config(base, lock, prepared))
+    if prepared.look:
+        await ask_image(engine, made["Id"], prepared.look)
+    name, _, label = tag.rpartition(":")
+    await engine.call("tag", made["Id"], name, label)
+
+
+async def _prepare_wheels(
+    engine: Engine, base: dict[str, Any], lock: Lock, work: Path, progress: Progress
+) -> _Prepared:
     interpreter = await _ask_interpreter(engine, base["Id"])
     pins = read_lock_file(lock.path, lock.text(), interpreter.markers)
     wheels = await fetch_wheels(pins, interpreter, work, lock.path, progress) if pins else ()
-    progress(f"installing {len(wheels)} distributions in a container without network")
-    archive = _pack(work, pins, wheels)
-    command = ["/bin/sh", "-c", _INSTALL if wheels else f"rm -rf /{_PLACE}"]
-    # Its user would become the image's own, where it has none.
-    root = "0:0" if (base.get("Config") or {}).get("User") else ""
-    async with workbench(engine, base["Id"], command, user=root) as container:
-        await put_archive(engine, container, archive)
-        code, said = await run_workbench(engine, container)
-        if code != 0:
-            raise InfrastructureError(f"pip could not install what {lock.path} pins:\n{said[-2000:]}")
-        made = await engine.call("commit", container, conf=_config(base, lock, wheels))
     versions = json.dumps({wheel.name: wheel.version for wheel in wheels})
-    await ask_image(engine, made["Id"], ["python3", "-c", _LOOK, versions])
-    name, _, label = tag.rpartition(":")
-    await engine.call("tag", made["Id"], name, label)
+    return _Prepared(
+        archive=_pack(work, pins, wheels),
+        packages=tuple(f"pypi/{wheel.name}={wheel.version}" for wheel in wheels),
+        files=tuple(sorted(f"{wheel.path.name} sha256:{wheel.sha256}" for wheel in wheels)),
+        install=_INSTALL if wheels else f"rm -rf /{_PLACE}",
+        look=("python3", "-c", _LOOK, versions),
+    )
+
+
+async def _prepare_modules(
+    _engine: Engine, base: dict[str, Any], lock: Lock, work: Path, progress: Progress
+) -> _Prepared:
+    modules = read_package_lock(lock.path, lock.text(), base["Architecture"])
+    fetched = await fetch_modules(modules, work, lock.path, progress)
+    archive = work / "modules.tar"
+
+    def pack() -> None:
+        with tarfile.open(archive, "w") as packed:
+            pack_modules(modules, fetched, packed)
+
+    await asyncio.to_thread(pack)
+    return _Prepared(
+        archive=archive,
+        packages=tuple(sorted({f"npm/{module.name}={module.version}" for module in modules})),
+        files=tuple(sorted(f"{module.name} sha512:{module.digest}" for module in modules)),
+        programs=PROGRAMS,
+    )
 
 
 async def _ask_interpreter(engine: Engine, image: str) -> Interpreter:
@@ -143,17 +199,19 @@ async def _ask_interpreter(engine: Engine, image: str) -> Interpreter:
         ) from error
 
 
-def _config(base: dict[str, Any], lock: Lock, wheels: tuple[Wheel, ...]) -> dict[str, Any]:
+def _config(base: dict[str, Any], lock: Lock, prepared: _Prepared) -> dict[str, Any]:
     """Return the new image's configuration: that of the image below, and labels that say what was added."""
     below = base.get("Config") or {}
     kept = {name: below.get(name) for name in ("Cmd", "Entrypoint", "Env", "WorkingDir", "User") if below.get(name)}
+    if prepared.programs:  # last, so that they stand before nothing
+        kept["Env"] = [f"{v}:{prepared.programs}" if v.startswith("PATH=") else v for v in kept.get("Env", ())]
     labels = {
         # The container's own: they would make every container of this image one of a dead owner's.
         **dict.fromkeys(OWNER_LABELS, ""),
         UPON_LABEL: base["Id"],
         LOCK_LABEL: f"{lock.digest} {lock.path}",
-        DEPENDENCIES_LABEL: " ".join(f"{wheel.name}={wheel.version}" for wheel in wheels),
-        FETCHED_LABEL: digest_of(sorted(f"{wheel.path.name} {wheel.sha256}" for wheel in wheels)),
+        DEPENDENCIES_LABEL: " ".join(prepared.packages),
+        FETCHED_LABEL: digest_of(list(prepared.files)),
     }
     return {**kept, "Labels": labels}
 

@@ -82,7 +82,7 @@ def served_index(folder: Path) -> Iterator[Index]:
     (folder / "simple").mkdir(parents=True)
     index = Index(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, index))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     index.url = f"http://127.0.0.1:{server.server_port}/simple/"
     try:

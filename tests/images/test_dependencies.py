@@ -16,9 +16,11 @@ from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Lock, dependency_image, dependency_tag, load_recipe, prune_images
 from assay.sandboxes.images.locks import Pin
+from assay.sandboxes.images.recipes import NAMES
 from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels
 from assay.sandboxes.images.workbench import run_workbench, workbench
 
+SHIPPED = tuple(load_recipe(name) for name in NAMES)
 GREETING = "def greet():\n    return 'hello from a dependency'\n\ndef main():\n    print(greet())\n"
 INTERPRETER = Interpreter(
     version="3.11",
@@ -79,9 +81,9 @@ async def test_a_layer_has_what_the_lock_file_pins(
         assert labels["dev.assay.sandbox"] == "", "a container of this image would count as a dead process's"
         configuration = client.images.get(tag).attrs["Config"]
         assert (configuration["User"], configuration["Cmd"]) == ("", ["/bin/sh"])
-        assert made.id not in await prune_images(engine, (load_recipe("python"),), places, unused_days=1, dry=True)
+        assert made.id not in await prune_images(engine, SHIPPED, places, unused_days=1, dry=True)
     finally:
-        gone = await prune_images(engine, (load_recipe("python"),), places, unused_days=-1, dry=True)
+        gone = await prune_images(engine, SHIPPED, places, unused_days=-1, dry=True)
         for layer in client.images.list(filters={"label": f"dev.assay.supervisor.base={made.id}"}):
             client.images.remove(str(layer.id), force=True)
         client.images.remove(tag)
