@@ -128,7 +128,7 @@ class Containers:
         started.stream.write(encode_frame(0, Frame.LEAVE))
         try:
             await self._engine.call("wait", started.id, timeout=_LEAVING_SECONDS, condition="removed", ignore=_GONE)
-        except EngineUnavailable:  # none answers, or it takes too long
+        except InfrastructureError:  # no engine answers, it cannot say, or it takes too long
             await self.remove(started.id)
         finally:
             started.stream.close()

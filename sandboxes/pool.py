@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -65,7 +65,7 @@ class WarmPool:
     def __init__(
         self,
         start: Callable[[SandboxProfile], Awaitable[Started]],
-        discard: Callable[[Started], Coroutine[Any, Any, None]],
+        discard: Callable[[Started], Awaitable[None]],
         *,
         most_seconds: float = MOST_SECONDS,
     ) -> None:
@@ -216,7 +216,13 @@ class WarmPool:
             self._ageing = asyncio.get_running_loop().call_later(seconds, self._give_up_old)
 
     def _throw_away(self, started: Started) -> None:
-        task = asyncio.get_running_loop().create_task(self._discard(started), name="assay-pool-discard")
+        async def discard() -> None:
+            try:
+                await self._discard(started)
+            except AssayError as error:  # it ends with this process, or is found by its labels
+                _log.info("pool_not_emptied", container=started.name, reason=error.message)
+
+        task = asyncio.get_running_loop().create_task(discard(), name="assay-pool-discard")
         self._discarding.add(task)
         task.add_done_callback(self._discarding.discard)
 

@@ -16,6 +16,7 @@ from tests.sandboxes.engines import WatchedEngine, fail, relayed
 from assay.errors import AssayError, EngineUnavailable, SandboxLost
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes import channel as channel_module
+from assay.sandboxes import containers as containers_module
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.owners import LABEL, OwnerProcess, make_labels
@@ -92,6 +93,17 @@ async def test_container_stands_still(
     with pytest.raises(SandboxLost, match="has not answered"):
         await sandbox.run(["true"])
     client.api.unpause(sandbox.id)
+
+
+async def test_supervisor_that_does_not_leave_is_removed(
+    sandbox: Sandbox, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing does not rely on anything inside: what does not leave by itself is removed by force."""
+    monkeypatch.setattr(containers_module, "_LEAVING_SECONDS", 1)
+    client.api.pause(sandbox.id)
+    await sandbox.close()
+    with pytest.raises(docker.errors.NotFound):
+        client.api.inspect_container(sandbox.id)
 
 
 async def test_long_command_is_not_silence(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
