@@ -149,6 +149,7 @@ async def open_house(
     clock: Clock | None = None,
     wrap_ledger: Callable[[Ledger], Ledger] | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    layers: LayerMaker | None = None,
 ) -> AsyncIterator[House]:
     """Open everything, and close it again.
 
@@ -162,6 +163,7 @@ async def open_house(
         clock: where dates come from.
         wrap_ledger: puts something around the ledger, for a host that records elsewhere as well.
         progress: is told one line about each long step of preparing, as installing dependencies is.
+        layers: makes images with a project's dependencies, for sandboxes of the host's own.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -172,10 +174,9 @@ async def open_house(
             ledger = wrap_ledger(ledger)
         if listener is not None:
             ledger = ObservedLedger(ledger, listener)
-        layers: LayerMaker | None = None
         if sandboxes is None:
             engine = Engine()
-            layers = layers_on(engine, places(state.root), progress)
+            layers = layers or layers_on(engine, places(state.root), progress)
             sandboxes = DockerProvider(engine, ways_out=WaysOut(into(ledger)))
             stack.push_async_callback(sandboxes.close)
         git = await GitStore.open(state.git)

@@ -75,9 +75,9 @@ async def run_terminal(shell: Shell, streams: Streams) -> int:
     sender = loop.create_task(send())
     try:
         with _raw(descriptor):
-            loop.add_reader(descriptor, type_key)
             loop.add_signal_handler(signal.SIGWINCH, resized)
-            resized()
+            await resize()
+            loop.add_reader(descriptor, type_key)
             try:
                 return await terminal.follow(streams.out.write_bytes)
             finally:

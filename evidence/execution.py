@@ -182,8 +182,8 @@ class Bench:
         return Evidence.model_validate_json(await self._blobs.get(str(entry.body["evidence"])))
 
     async def adopt(self, evidence: Evidence) -> Evidence:
-        """Record evidence that was made elsewhere, and return it."""
-        return await self._record(evidence)
+        """Record evidence that was made elsewhere, in the same image, and return it."""
+        return await self._record(evidence.model_copy(update={"image_record": self._image_record}))
 
     async def _record(self, evidence: Evidence) -> Evidence:
         digest = await self._blobs.put(canonical_json(evidence))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from assay.errors import SandboxLost
+from assay.errors import InfrastructureError, SandboxLost
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.protocol import WORKSPACE
 
@@ -26,6 +26,7 @@ if env --default-signal true 2>/dev/null; then exec env --default-signal $shell;
 exec $shell
 """
 _CHUNK: Final = 65536
+_ATTEMPTS: Final = 10
 
 
 class Terminal:
@@ -35,8 +36,14 @@ class Terminal:
         self._engine, self._identity, self._stream = engine, identity, stream
 
     async def resize(self, rows: int, columns: int) -> None:
-        """Tell the programs in it how large the person's window is."""
-        await self._engine.call("exec_resize", self._identity, height=rows, width=columns)
+        """Tell the programs in it how large the person's window is; without effect where the shell has ended."""
+        for attempt in range(_ATTEMPTS):  # the engine may not have started it yet, though it has answered
+            try:
+                await self._engine.call("exec_resize", self._identity, height=rows, width=columns)
+            except InfrastructureError:
+                await asyncio.sleep(0.01 * attempt)
+            else:
+                return
 
     async def write(self, data: bytes) -> None:
         """Type something."""

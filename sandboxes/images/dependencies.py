@@ -204,7 +204,7 @@ def _config(base: dict[str, Any], lock: Lock, prepared: _Prepared) -> dict[str, 
     below = base.get("Config") or {}
     kept = {name: below.get(name) for name in ("Cmd", "Entrypoint", "Env", "WorkingDir", "User") if below.get(name)}
     if prepared.programs:  # last, so that they stand before nothing
-        kept["Env"] = [f"{v}:{prepared.programs}" if v.startswith("PATH=") else v for v in kept.get("Env", ())]
+        kept["Env"] = [f"{v}:{prepared.programs}" if v.startswith("PATH=") else v for v in below.get("Env") or ()]
     labels = {
         # The container's own: they would make every container of this image one of a dead owner's.
         **dict.fromkeys(OWNER_LABELS, ""),
