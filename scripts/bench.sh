@@ -4,5 +4,5 @@
 "$ROOT/scripts/setup.sh" test
 for program in benchmarks/*.py; do
     say "$program"
-    "$PYTHON_RUN" -P "$program" "$@"
+    "$PYTHON_RUN" -m "benchmarks.$(basename "$program" .py)" "$@"
 done

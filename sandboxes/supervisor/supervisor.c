@@ -24,37 +24,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "wire.h"
+#include "helpers.h"
 
-/* Requests at a time. The host keeps to fewer, counted by answers; a helper that has answered still has to be
- * reaped, and while there is no place, the host's next requests wait in its stream. */
-#define HELPERS 96
 #define ORPHAN_SECONDS 8
 
-struct helper {
-    pid_t pid;  /* 0 once it is reaped */
-    int socket; /* -1 once the helper has closed its end */
-    int used, answered, status;
-    uint32_t id;
-    long oom_kills;
-    unsigned char *queue; /* the request's body that the helper has not taken yet */
-    size_t at, queued;
-    uint32_t credit;
-    int complete; /* the host has sent all of the body */
-};
+struct helper helpers[HELPERS];
 
-static struct helper helpers[HELPERS];
-
-/* A helper that waits for its request, so that no command waits for a fork of this process. */
-static struct {
-    pid_t pid;  /* 0: there is none */
-    int socket;
-} spare;
-static struct house house;
-static int signals;
-static int relieved; /* another one serves the sandbox from now on, and waits until no process is left here */
+struct house house;
+int signals;
+int relieved; /* another one serves the sandbox from now on, and waits until no process is left here */
 static time_t end_of_life; /* on the clock that runs on while the machine sleeps */
-static time_t heard, patience; /* when the host last spoke, on the clock that stands still then; for how long it need not */
+time_t heard;
+static time_t patience; /* seconds for which the host need not speak */
 
 _Noreturn void leave(const char *why)
 {
@@ -62,29 +43,11 @@ _Noreturn void leave(const char *why)
     _exit(1);
 }
 
-static time_t seconds(clockid_t clock)
+time_t seconds(clockid_t clock)
 {
     struct timespec now;
     clock_gettime(clock, &now);
     return now.tv_sec;
-}
-
-static void send_frame(uint32_t id, uint32_t type, const void *payload, uint32_t length)
-{
-    unsigned char frame[HEADER + 16];
-    put_header(frame, id, type, length);
-    memcpy(frame + HEADER, payload, length);
-    if (write(1, frame, HEADER + length) != (ssize_t)(HEADER + length))
-        leave("the host does not listen");
-}
-
-static void send_failed(uint32_t id, uint32_t status, uint32_t error, uint32_t oom)
-{
-    unsigned char payload[12];
-    put_u32(payload, status);
-    put_u32(payload + 4, error);
-    put_u32(payload + 8, oom);
-    send_frame(id, F_FAILED, payload, sizeof payload);
 }
 
 static void watch_signals(void)
@@ -119,109 +82,12 @@ static struct helper *find_helper(uint32_t id)
 
 static int is_helper(pid_t pid)
 {
-    if (spare.pid == pid)
+    if (is_spare(pid))
         return 1;
     for (size_t i = 0; i < HELPERS; i++)
         if (helpers[i].used && helpers[i].pid == pid)
             return 1;
     return 0;
-}
-
-/* In the helper: keep nothing of the supervisor's but what a request needs. */
-static void become_helper(void)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    sigset_t none;
-    for (size_t i = 0; i < HELPERS; i++) {
-        if (helpers[i].used && helpers[i].socket >= 0)
-            close(helpers[i].socket);
-        free(helpers[i].queue);
-    }
-    close(signals);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
-        _exit(1);
-    close(null);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static _Noreturn void serve_request(int own, uint32_t id, unsigned char *payload, size_t length)
-{
-    struct request request = {id, own, payload + 1, length - 1};
-    if (payload[0] == ASK_RUN)
-        serve_command(&house, &request);
-    dismiss_ready();
-    serve_files(&house, (char)payload[0], &request);
-}
-
-/* In the spare helper: "u32 id, payload" comes as the first message. */
-static _Noreturn void await_request(int own)
-{
-    static unsigned char order[4 + CHUNK + 1];
-    ssize_t length;
-    become_helper();
-    get_ready(&house);
-    while ((length = recv(own, order, sizeof order - 1, 0)) < 0 && errno == EINTR)
-        ;
-    if (length <= 4)
-        _exit(1);
-    serve_request(own, get_u32(order), order + 4, (size_t)length - 4);
-}
-
-/* Where there is no process left for it, requests fork for themselves, and tell. */
-static void make_spare(void)
-{
-    int pair[2];
-    if (relieved || spare.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return;
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(pair[0]);
-        await_request(pair[1]);
-    }
-    close(pair[1]);
-    if (pid < 0)
-        close(pair[0]);
-    else {
-        spare.pid = pid;
-        spare.socket = pair[0];
-    }
-}
-
-/* Give a request to the spare helper. Returns its process, or 0 where it cannot take it. */
-static pid_t use_spare(uint32_t id, unsigned char *payload, size_t length, int *socket)
-{
-    unsigned char head[4];
-    struct iovec parts[2] = {{head, sizeof head}, {payload, length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    pid_t pid = spare.pid;
-    put_u32(head, id);
-    if (!pid || length > CHUNK || sendmsg(spare.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return 0;
-    *socket = spare.socket;
-    spare.pid = 0;
-    return pid;
-}
-
-static pid_t fork_helper(uint32_t id, unsigned char *payload, size_t length, int *socket)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -1;
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(pair[0]);
-        become_helper();
-        serve_request(pair[1], id, payload, length);
-    }
-    int error = errno;
-    close(pair[1]);
-    if (pid < 0)
-        close(pair[0]);
-    errno = error;
-    *socket = pair[0];
-    return pid;
 }
 
 static void open_request(uint32_t id, unsigned char *payload, size_t length)
@@ -231,9 +97,7 @@ static void open_request(uint32_t id, unsigned char *payload, size_t length)
     if (!helper || find_helper(id) || !length)
         leave("the host asks for what cannot be");
     long oom_kills = read_oom_kills(house.oom_counter);
-    pid_t pid = use_spare(id, payload, length, &socket);
-    if (!pid)
-        pid = fork_helper(id, payload, length, &socket);
+    pid_t pid = start_helper(id, payload, length, &socket);
     if (pid < 0) {
         send_failed(id, 0, (uint32_t)errno, 0);
         return;
@@ -324,42 +188,6 @@ static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_
     }
 }
 
-/* Where much passes, a larger pipe to the engine wakes fewer processes. Not before: what all pipes of a user hold together
- * is limited, and most sandboxes never need it. */
-static void widen(int pipe, int *done, size_t length)
-{
-    if (*done || length < CHUNK / 2)
-        return;
-    *done = 1;
-    fcntl(pipe, F_SETPIPE_SZ, 4 * CHUNK); /* an engine that gives no pipe gives what it gives */
-}
-
-/* What has come from the host and is not taken yet. */
-static struct {
-    unsigned char *data;
-    size_t used, room;
-} incoming;
-
-static void read_host(void)
-{
-    static int widened;
-    if (incoming.room - incoming.used < HEADER + CHUNK) {
-        incoming.room = incoming.used + HEADER + CHUNK;
-        incoming.data = realloc(incoming.data, incoming.room);
-        if (!incoming.data)
-            leave("no memory");
-    }
-    size_t most = incoming.room - incoming.used - 1; /* one byte stays free: it is written to behind a payload */
-    ssize_t length = read(0, incoming.data + incoming.used, most);
-    if (length < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (length <= 0)
-        _exit(0); /* the host is gone or has closed the sandbox */
-    incoming.used += (size_t)length;
-    widen(0, &widened, (size_t)length);
-    heard = seconds(CLOCK_MONOTONIC);
-}
-
 static void take_frames(void)
 {
     size_t at = 0;
@@ -385,7 +213,6 @@ static void take_frames(void)
 static void pass_answer(struct helper *helper)
 {
     static unsigned char frame[HEADER + CHUNK];
-    static int widened;
     ssize_t length;
     /* A helper that ends without having read its body resets the connection: that is told first, and once; what it
      * had sent is read after. */
@@ -400,10 +227,7 @@ static void pass_answer(struct helper *helper)
         return;
     }
     helper->answered |= get_u32(frame + 4) == F_END;
-    widen(1, &widened, (size_t)length);
-    for (ssize_t at = 0, wrote; at < length; at += wrote)
-        if ((wrote = write(1, frame + at, (size_t)(length - at))) < 0)
-            leave("the host does not listen");
+    pass_frames(frame, (size_t)length);
 }
 
 static void reap(void)
@@ -416,10 +240,7 @@ static void reap(void)
         else if (information.ssi_signo == SIGUSR1)
             relieved = 1;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == spare.pid) {
-            close(spare.socket);
-            spare.pid = 0;
-        }
+        note_spare_dead(pid);
         for (size_t i = 0; i < HELPERS; i++)
             if (helpers[i].used && helpers[i].pid == pid) {
                 helpers[i].pid = 0;
