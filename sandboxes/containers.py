@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ _LEAVING_SECONDS: Final = 5
 """For a supervisor to leave, and the engine to remove what it leaves; then the engine is told to kill."""
 _MOMENT: Final = 0.5
 """Seconds for which the engine is asked why a sandbox was lost."""
+_TELLING_SECONDS: Final = 0.25
+"""For the engine to tell that a container is removed. Docker 20.10 tells nobody who asks in the moment of its going."""
 _PULSES: Final = 4
 """Times within a supervisor's patience that its host says something."""
 
@@ -127,11 +129,24 @@ class Containers:
         # Its supervisor leaves by itself, which is quicker than an engine's killing, and the engine removes it then.
         started.stream.write(encode_frame(0, Frame.LEAVE))
         try:
-            await self._engine.call("wait", started.id, timeout=_LEAVING_SECONDS, condition="removed", ignore=_GONE)
-        except InfrastructureError:  # no engine answers, it cannot say, or it takes too long
-            await self.remove(started.id)
+            gone = await self._is_removed(started.id)
+        except InfrastructureError:  # no engine answers, or it cannot say
+            gone = False
         finally:
             started.stream.close()
+        if not gone:
+            await self.remove(started.id)
+
+    async def _is_removed(self, container: str) -> bool:
+        """Wait until the engine has removed a container that ends; it is asked anew, since it may miss to tell."""
+        end = time.monotonic() + _LEAVING_SECONDS
+        while time.monotonic() < end:
+            with suppress(EngineUnavailable):
+                await self._engine.call("wait", container, timeout=_TELLING_SECONDS, condition="removed", ignore=_GONE)
+                return True
+            if await self._engine.call("inspect_container", container, ignore=(404,)) is None:
+                return True
+        return False
 
     async def remove(self, container: str) -> None:
         """Remove a container, whatever it does."""

@@ -80,8 +80,8 @@ class Leftovers:
         """Whether a container has ended or ends in a moment: another process may look after leftovers, too."""
         try:
             await self._engine.call("wait", container, timeout=_GOING_SECONDS, condition="not-running", ignore=(404,))
-        except EngineUnavailable:  # none answers, or it runs on
-            return False
+        except EngineUnavailable:  # it runs on, or the engine misses to tell
+            return await self._engine.call("inspect_container", container, ignore=(404,)) is None
         return True
 
     async def _open_beside(self, container: str, profile: SandboxProfile, image: str) -> SupervisedSandbox:
