@@ -72,7 +72,7 @@ def test_sandboxes_are_listed_and_those_of_dead_processes_removed(
         would = call("sandbox", "prune", "--dry-run", "--json").result
         assert dead.short_id in would["sandboxes"]
         assert box not in would["sandboxes"]
-        assert dead.id in {one.id for one in client.containers.list(all=True)}
+        assert dead.id in {one["Id"] for one in client.api.containers(all=True)}
         assert dead.short_id in call("sandbox", "prune", "--json").result["sandboxes"]
         still = {line["id"] for line in call("sandbox", "list", "--json").lines}
         assert (box in still, dead.short_id in still) == (True, False)
