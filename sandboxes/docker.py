@@ -54,7 +54,7 @@ class DockerProvider:
         self._leftovers = Leftovers(self._engine, self._containers.remove)
         self._ways_out = ways_out
         self._open: dict[str, SupervisedSandbox] = {}
-        self._renaming: set[asyncio.Task[None]] = set()
+        self._renaming: dict[str, asyncio.Task[None]] = {}
 
     async def image(self, profile: SandboxProfile) -> Image:
         """Return the image that a profile means now; raises ImageMissing, EngineUnavailable."""
@@ -94,8 +94,7 @@ class DockerProvider:
             started = await self._containers.start(image, profile, owner)
         else:
             renaming = asyncio.get_running_loop().create_task(self._rename(started, owner), name="assay-rename")
-            self._renaming.add(renaming)
-            renaming.add_done_callback(self._renaming.discard)
+            self._renaming[started.id] = renaming
         if profile.warm:
             self._pool.keep(profile, profile.warm)
         return started
@@ -121,6 +120,9 @@ class DockerProvider:
     def _hand_out(self, started: Started, profile: SandboxProfile) -> SupervisedSandbox:
         async def remove() -> None:
             try:
+                # An engine that renames what it is just removing lists it for ever as being removed.
+                if (renaming := self._renaming.pop(started.id, None)) is not None:
+                    await asyncio.wait((renaming,))
                 await self._containers.end(started)
             finally:
                 self._open.pop(started.id, None)
@@ -153,7 +155,6 @@ class DockerProvider:
         results = await asyncio.gather(
             self._pool.close(), *(box.close() for box in list(self._open.values())), return_exceptions=True
         )
-        await asyncio.gather(*self._renaming)
         await self._containers.close()
         await self._engine.close()
         for result in results:

@@ -106,6 +106,33 @@ async def test_who_has_it_is_in_its_name(
     assert read_owner(one["Labels"], one["Names"][0]) == SandboxOwner(run="check-pool", role="check")
 
 
+class SlowToRename(WatchedEngine):
+    """An engine that takes its time to rename, and notes when it has done so."""
+
+    def send(self, method: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if method == "rename":
+            time.sleep(0.3)
+        answer = super().send(method, values, named)
+        self.done.append(method)
+        return answer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+
+async def test_nothing_is_renamed_while_it_is_removed(client: docker.DockerClient, profile: SandboxProfile) -> None:
+    """A sandbox that is closed at once waits for its new name: the engine would list it for ever as being removed."""
+    engine = SlowToRename()
+    async with DockerProvider(engine) as provider:
+        provider.prepare(profile, 1)
+        await settled(provider)
+        sandbox = await provider.open(profile, OWNER)
+        await sandbox.close()
+        assert engine.done[-2:] == ["rename", "wait"]
+        assert not [one for one in client.api.containers(all=True) if one["Id"].startswith(sandbox.id)]
+
+
 async def test_work_is_never_done_in_one(
     provider: DockerProvider, engine: WatchedEngine, profile: SandboxProfile
 ) -> None:
