@@ -101,7 +101,7 @@ async def test_who_has_it_is_in_its_name(
     (one,) = containers(client)
     assert read_owner(one["Labels"], one["Names"][0]) == SandboxOwner(run="", role="warm")
     await provider.open(profile, OWNER)
-    await asyncio.gather(*provider._renaming)
+    await asyncio.gather(*provider._renaming.values())
     (one,) = containers(client)
     assert read_owner(one["Labels"], one["Names"][0]) == SandboxOwner(run="check-pool", role="check")
 
