@@ -9,7 +9,7 @@ from typing import Any, Literal
 from assay.errors import EngineUnavailable, SandboxLost
 from assay.records.base import Record
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.owners import LABEL, OwnerProcess, held_profile, is_left_over, read_owner, read_process
+from assay.sandboxes.owners import LABEL, REMOVING, OwnerProcess, held_profile, is_left_over, read_owner, read_process
 
 
 class HeldSandbox(Record):
@@ -41,7 +41,8 @@ class HeldSandbox(Record):
 
 async def list_sandboxes(engine: Engine) -> tuple[HeldSandbox, ...]:
     """Return the sandboxes on an engine, oldest first; raises EngineUnavailable."""
-    listed = await engine.call("containers", all=True, filters={"label": LABEL})
+    everything = await engine.call("containers", all=True, filters={"label": LABEL})
+    listed = [one for one in everything if one["State"] != REMOVING]
     process = OwnerProcess.current()
     memory = await asyncio.gather(*(_memory(engine, one) for one in listed))
     found = [_describe(one, used, process) for one, used in zip(listed, memory, strict=True)]

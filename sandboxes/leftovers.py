@@ -12,7 +12,7 @@ from assay.sandboxes.channel import Channel
 from assay.sandboxes.containers import START_SECONDS
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.layers import SUPERVISOR
-from assay.sandboxes.owners import LABEL, OwnerProcess, held_profile, is_left_over, read_owner
+from assay.sandboxes.owners import LABEL, REMOVING, OwnerProcess, held_profile, is_left_over, read_owner
 from assay.sandboxes.profiles import supervisor_arguments
 from assay.sandboxes.protocol import WorkKeeper
 from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
@@ -42,7 +42,8 @@ class Leftovers:
     async def reap(self, keeper: WorkKeeper | None) -> Reaped:
         """Remove what is nobody's. What holds work that `keeper` could not keep, or nobody here knows, stays."""
         listed = await self._engine.call("containers", all=True, filters={"label": LABEL})
-        dead = [one for one in listed if is_left_over(one.get("Labels") or {}, self._process)]
+        there = [one for one in listed if one.get("State") != REMOVING]
+        dead = [one for one in there if is_left_over(one.get("Labels") or {}, self._process)]
         found = await asyncio.gather(*(self._reap_one(one, keeper) for one in dead))
         return Reaped(
             removed=tuple(sorted(name for one in found for name in one.removed)),

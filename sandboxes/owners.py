@@ -31,6 +31,9 @@ _PID: Final = "dev.assay.owner.pid"
 _STARTED: Final = "dev.assay.owner.started"
 _EXPIRES: Final = "dev.assay.expires"
 
+REMOVING: Final = "removing"
+"""State of a container that the engine is removing. Docker 20.10 may list one so for ever that is gone."""
+
 WARM: Final = SandboxOwner(run="", role="warm")
 """Whose a sandbox is that was made before anybody needed it."""
 _WORK: Final = "-work"
