@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from assay.sandboxes.protocol import Sandbox
 OWNER = SandboxOwner(run="benchmark", role="benchmark")
 MEGABYTE = 1_000_000
 COMMANDS = 1000
+BARE = ("-I", "-S", "-c")
+"""Without what an environment's packages do at every start."""
 SLOW_EVERY = 10
 """docker-py's exec is fifty times slower: it takes part in every tenth round."""
 
@@ -110,7 +113,7 @@ async def _output(sandbox: Sandbox, raw: RawExec, rounds: int) -> Table:
         ways = {
             "`cat` of a file": (["cat", str(path)], cat),
             "`seq`": (numbers, numbers),
-            "a Python program": ([sys.executable, "-c", program], ["python3", "-c", program]),
+            "a Python program": ([sys.executable, *BARE, program], ["python3", *BARE, program]),
         }
         for name, (there, here) in ways.items():
             floor, ours, slow = [], [], []
@@ -146,13 +149,13 @@ def memory_of(container: str) -> int:
 async def _drift(provider: DockerProvider, sandbox: Sandbox) -> Table:
     """Run a thousand commands, and compare the first with the last."""
     before, inside = resident(), await asyncio.to_thread(memory_of, sandbox.id)
-    times, floor = [], []
+    times, floor = array("d"), array("d")  # lists of floats would be what grows
     for _ in range(COMMANDS):
         times.append(await time_of(sandbox.run(["true"])))
         floor.append(time_host(["true"]))
+    after, inside_after = resident(), await asyncio.to_thread(memory_of, sandbox.id)
     ratios = [one / other for one, other in zip(times, floor, strict=True)]
     first, last = statistics.median(ratios[:100]), statistics.median(ratios[-100:])
-    after, inside_after = resident(), await asyncio.to_thread(memory_of, sandbox.id)
     table = Table(f"{COMMANDS} commands in one sandbox", ["", "first hundred", "last hundred", "drift"])
     table.add("round trip, to the floor", f"{first:.2f}", f"{last:.2f}", table.goal(last / first, 1.25, "times"))
     table.add("our process, MB", f"{before / 1e6:.1f}", f"{after / 1e6:.1f}", f"{(after - before) / 1e3:+.0f} KB")

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.supervised import SupervisedSandbox
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "sandbox_peers"
-NETWORK = "assay-benchmark"
+NETWORK = f"assay-benchmark-{os.getpid()}"
+"""Its ports are bound to loopback only: SWE-ReX publishes the one of its server."""
 EIGHT = 8
 _SECONDS = 300.0
 _SERVER = "/opt/peer"
@@ -53,8 +55,8 @@ PEERS = (
     Script("docker-py exec", "docker_exec.py", told=("client",)),
     Script("docker exec (command line)", "docker_exec.py", told=("command",)),
     Script("mini-swe-agent", "mini.py", ("mini-swe-agent==2.4.6",), "mini"),
-    Script("SWE-ReX one-shot", "swerex_server.py", SWEREX, "swerex", ("one-shot",), serves_inside=True),
-    Script("SWE-ReX session", "swerex_server.py", SWEREX, "swerex", ("session",), serves_inside=True),
+    Script("SWE-ReX one-shot", "swerex_server.py", SWEREX, "swerex", (NETWORK, "one-shot"), serves_inside=True),
+    Script("SWE-ReX session", "swerex_server.py", SWEREX, "swerex", (NETWORK, "session"), serves_inside=True),
     Script("Inspect", "inspect_docker.py", ("inspect-ai==0.3.285",), "inspect"),
     Script("autogen-ext", "autogen.py", ("autogen-ext[docker]==0.7.5",), "autogen"),
     Script("LangChain shell middleware", "langchain_shell.py", ("langchain==1.4.7",), "langchain"),
@@ -124,11 +126,12 @@ def _image_with(image: str, packages: Path) -> Iterator[str]:
         start = b'#!/bin/sh\nPYTHONPATH=%s exec python3 -m swerex.server "$@"\n' % _SERVER.encode()
         client.put_archive(made, "/", _pack({f"{_SERVER}": packages}, {"usr/local/bin/swerex-remote": start}))
         committed = client.commit(made, conf={"User": ""})["Id"]
-        client.create_network(NETWORK, "bridge", options={"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"})
+        loopback = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
+        network = client.create_network(NETWORK, "bridge", options=loopback)["Id"]
         try:
             yield committed
         finally:
-            client.remove_network(NETWORK)
+            client.remove_network(network)
             client.remove_image(committed, force=True)
     finally:
         client.remove_container(made, force=True)

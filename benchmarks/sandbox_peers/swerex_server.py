@@ -12,15 +12,12 @@ from measuring import Peer, main
 from swerex.deployment.docker import DockerDeployment
 from swerex.runtime.abstract import BashAction, Command, CreateBashSessionRequest
 
-NETWORK = "assay-benchmark"
-"""Its ports are bound to loopback only; the benchmark makes and removes it."""
-
 
 class OneShot:
     """`runtime.execute`."""
 
     def __init__(self, image: str) -> None:
-        self._deployment: Any = DockerDeployment(image=image, pull="never", docker_args=["--network", NETWORK])
+        self._deployment: Any = DockerDeployment(image=image, pull="never", docker_args=["--network", sys.argv[3]])
 
     async def start(self) -> None:
         await self._deployment.start()
