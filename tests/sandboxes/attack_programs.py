@@ -103,7 +103,7 @@ ATTACKS: Final = {
     "output held open": Attack(program="(setsid sleep 1000 &) ; exec sleep 0.1", shell=True, ends=(Exited,)),
     "deaf, stopped and everywhere": Attack(
         program="import os, signal, time\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n"
-        "    except (OSError, ValueError): pass\nfor _ in range(4): os.fork()\nif os.getpid() % 2: os.setsid()\n"
+        "    except (OSError, ValueError): pass\nfor _ in range(4): os.fork() or os.setsid()\n"
         "os.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(1000)",
         seconds=1.5,
         ends=(TimedOut,),

@@ -106,14 +106,19 @@ def test_the_tries_can_succeed() -> None:
     """Negative control: where the isolation is taken away, the same tries are allowed."""
     client = docker.from_env()
     try:
-        said = client.containers.run(
+        container = client.containers.create(
             "assay-sandbox/python:latest",
             ["python3", "-c", FORBIDDEN.decode(), *CONTROLLED],
             cap_add=["SYS_ADMIN"],
             security_opt=["seccomp=unconfined"],
             network_mode="none",
-            remove=True,
         )
+        try:
+            container.start()
+            container.wait()
+            said = container.logs(stdout=True, stderr=False)
+        finally:
+            container.remove(force=True)
     finally:
         client.close()
     assert json.loads(said) == dict.fromkeys(CONTROLLED, "allowed")
