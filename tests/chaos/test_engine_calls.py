@@ -80,7 +80,6 @@ def resumed_from(run: Called, points: Sequence[tuple[Where, Phase]], *, missed: 
     return {str(point): text for point, text in zip(points, wrong, strict=True) if text}
 
 
-@pytest.mark.chaos
 def test_killed_at_each_kind_of_call(one: Called) -> None:
     """Before and after each method of the engine: the resumed run has the same tree, and no container is left."""
     methods = {point.what for point in one.points}
@@ -95,6 +94,7 @@ def test_killed_at_every_call(one: Called) -> None:
     assert resumed_from(one, everywhere, missed=len(everywhere) // 20) == {}
 
 
+@pytest.mark.chaos
 async def test_killed_at_every_call_of_a_long_run() -> None:
     """What two units in parallel leave behind at each call is resumed, in sandboxes that only the engine lacks.
 
