@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-
 import pytest
-from docker.api.client import APIClient
-from tests.sandboxes.engines import SOCKET
+from tests.sandboxes.engines import relayed
 
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.records.trees import REGULAR, TreeFile, blob_id
@@ -32,34 +27,9 @@ class Files:
         return self.held[oid]
 
 
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hand on what arrives until it ends, then end the other side."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-
-async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Connect a TCP connection with the engine's socket."""
-    there, back = await asyncio.open_unix_connection(SOCKET)
-    await asyncio.gather(copy(reader, back), copy(there, writer))
-    for one in (writer, back):
-        one.close()
-
-
-@pytest.fixture
-async def remote() -> AsyncIterator[str]:
-    """The address of an engine behind TCP, on loopback."""
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    async with server:
-        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def test_a_sandbox_over_tcp(remote: str, profile: SandboxProfile, owner: SandboxOwner) -> None:
+async def test_a_sandbox_over_tcp(profile: SandboxProfile, owner: SandboxOwner) -> None:
     """Commands, trees in both directions, the pool and the end work as they do over the local socket."""
-    async with DockerProvider(Engine(lambda: APIClient(base_url=remote, version="auto"))) as provider:
+    async with relayed() as relay, DockerProvider(Engine(relay.connect)) as provider:
         provider.prepare(profile, 1)
         for _ in range(2):
             async with await provider.open(profile, owner) as box:
