@@ -13,17 +13,12 @@ import platform
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import platformdirs
 from docker.api.client import APIClient
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `-P` leaves it out, and the tests' engine is used
-
-from tests.cli.engines import OwnEngine
+from tests.own_engines import own_engine
 
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.records.trees import REGULAR, TreeFile, blob_id
@@ -107,13 +102,8 @@ def main() -> int:
         print("there is no runsc here: scripts/setup.sh test unpacks one")
         return 3
     configuration = {"runtimes": {"runsc": {"path": program, "runtimeArgs": ["--network=none"]}}}
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="assay-runtimes-")), configuration)
-    engine.start()
-    try:
-        engine.load()
+    with own_engine("runtimes", configuration) as engine:
         times = asyncio.run(compare(engine.host, arguments.rounds))
-    finally:
-        engine.end()
     print(f"{arguments.rounds} sandboxes of each, in turns; {os.cpu_count()} cores, Linux {platform.release()}")
     print(f"{'':42} {'runc':>9} {'runsc':>9} {'ratio':>7}")
     for name in times["runc"]:

@@ -29,7 +29,12 @@ def _verdict(entry: Entry) -> tuple[str, str]:
 def _evidence(entry: Entry) -> tuple[str, str]:
     body = entry.body
     passed, others = body.get("passed"), body.get("not_passed")
-    count = f"{passed} of {passed + others} passed" if isinstance(passed, int) and isinstance(others, int) else "?"
+    if not isinstance(passed, int) or not isinstance(others, int):
+        count = "?"
+    elif body.get("purpose") == "canary":
+        count = f"{passed} passed, {others} did not; one of each is right"
+    else:
+        count = f"{passed} of {passed + others} passed"
     return f"executed {body.get('purpose')} ({body.get('cell')}): {count}", "dim"
 
 

@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import structlog
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import canonical_json, digest_of_bytes
 from assay.records.entries import Entry, EntryKind
 from assay.store.batches import Batches
 from assay.store.files import is_full
-from assay.store.protocol import Clock, NewEntry
+from assay.store.protocol import Clock, Ledger, NewEntry
 from assay.store.redaction import Redact
 
 _Result = TypeVar("_Result")
@@ -62,7 +62,7 @@ class _Appending:
     recoverable: bool
 
 
-class SqliteLedger:
+class SqliteLedger(Ledger):
     """A `Ledger` in the file at `path`, which is created where it does not exist.
 
     One thread owns the connection. Several processes may append to one file, and to one run: each
@@ -97,25 +97,6 @@ class SqliteLedger:
         """Close the file. Closing twice is fine."""
         await asyncio.to_thread(self._close)
 
-    async def append(
-        self,
-        run: str,
-        kind: EntryKind,
-        key: str,
-        body: dict[str, JsonValue] | None = None,
-        *,
-        unit: str | None = None,
-        role: str | None = None,
-    ) -> Entry:
-        """Append one entry, or return the one that has this key already.
-
-        Its time is the clock's, but never before that of the entry before it: the order is `seq`,
-        and a clock that was set back must not tell another story. Appends that are waited for at the
-        same time are committed together, in the order in which they came.
-        """
-        new = NewEntry(kind, key, body or {}, unit, role)
-        return (await self.append_all(run, lambda: (new,)))[0]
-
     async def append_all(
         self,
         run: str,
@@ -125,6 +106,10 @@ class SqliteLedger:
     ) -> tuple[Entry, ...]:
         """Append several entries at once; see `Ledger.append_all`. They are made in the ledger's own thread: to go
         from one thread to another and back takes longer than a flush.
+
+        An entry's time is the clock's, but never before that of the entry before it: the order is `seq`,
+        and a clock that was set back must not tell another story. What is waited for at the same time is
+        committed together, in the order in which it came.
         """
         return await self._appending.add(_Appending(run, make, recoverable))
 

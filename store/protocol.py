@@ -42,7 +42,8 @@ class Ledger(Protocol):
         one of them only is the business of the run's lock. `at` never precedes that of the entry before.
         Secrets in `body` are replaced before it is written; the entry returned is the one that was written.
         """
-        ...
+        new = NewEntry(kind, key, body or {}, unit, role)
+        return (await self.append_all(run, lambda: (new,)))[0]
 
     async def append_all(
         self,

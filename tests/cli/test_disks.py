@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_disks import small_disk
 from tests.cli.program import PLAN, Project, call
 
 NOISE = {"execute": {"command": "head -c 30000 /dev/urandom | base64"}}
@@ -16,12 +16,8 @@ NOISE = {"execute": {"command": "head -c 30000 /dev/urandom | base64"}}
 @pytest.fixture
 def small(state: Path) -> Iterator[Path]:
     """The state directory on a file system of its own, 16 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a file system")
-    state.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", state], check=True)
-    yield state
-    subprocess.run(["umount", "--lazy", state], check=True)
+    with small_disk(state, "16m") as disk:
+        yield disk
 
 
 def fill(folder: Path, free: int) -> Path:

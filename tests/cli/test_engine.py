@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.engines import OwnEngine, processes
 from tests.cli.program import PLAN, SLEEP, Project, Start, busy, call, containers, finish, wait_for_command
+from tests.own_engines import OwnEngine, own_engine, processes
 
 
 @pytest.fixture
@@ -91,29 +90,24 @@ def test_a_sandbox_is_killed_under_its_command(project: Project, start: Start) -
 
 
 @pytest.fixture
-def own_engine() -> Iterator[OwnEngine]:
+def engine() -> Iterator[OwnEngine]:
     """A second engine, with the sandbox image."""
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="assay-engine-")))  # a socket's path must be short
-    engine.start()
-    try:
-        engine.load()
-        yield engine
-    finally:
-        engine.end()
+    with own_engine("engine") as made:
+        yield made
 
 
 @pytest.mark.docker
 def test_the_engine_dies_in_the_middle(
-    project: Project, start: Start, own_engine: OwnEngine, monkeypatch: pytest.MonkeyPatch
+    project: Project, start: Start, engine: OwnEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run stops at once with exit code 3; when the engine is back, the run goes on, and nothing of before runs."""
-    monkeypatch.setenv("DOCKER_HOST", own_engine.host)
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
     waiting = busy(25)
     command = waiting["execute"]["command"]
     process = start(*project.arguments(project.script(waiting, PLAN)), "--json")
     run = wait_for_command(process, "while [")
     assert processes(command)
-    own_engine.kill()
+    engine.kill()
     killed = time.monotonic()
     said = finish(process, 30)
     assert time.monotonic() - killed < 15
@@ -122,7 +116,7 @@ def test_the_engine_dies_in_the_middle(
     assert f"assay resume {run}" in said.result["next"]
     assert call("runs", "--json").result["status"] == "failed"
     assert call("resume", run).code == 3  # still no engine, and still resumable
-    own_engine.start()
+    engine.start()
     resumed = call("resume", run, "--json")
     assert (resumed.code, resumed.result["status"]) == (75, "parked"), resumed
     end = time.monotonic() + 15

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import platformdirs
 import pytest
 from docker.api.client import APIClient
-from tests.cli.engines import OwnEngine
 from tests.egress.servers import LOOPBACK, Names, Told, Web, listening
+from tests.own_engines import OwnEngine, own_engine
 
 from assay.errors import SandboxLost, SandboxRefused
 from assay.records.egress import Egress
@@ -31,24 +29,19 @@ AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
-def own_engine() -> Iterator[OwnEngine]:
+def second() -> Iterator[OwnEngine]:
     """An engine that knows gVisor, with the sandbox image."""
     assert RUNSC.exists() or shutil.which("runsc"), "run scripts/setup.sh test"
     program = str(RUNSC if RUNSC.exists() else shutil.which("runsc"))
     runtimes = {"runsc": {"path": program, "runtimeArgs": ["--network=none"]}}
-    engine = OwnEngine(Path(tempfile.mkdtemp(prefix="assay-gvisor-")), {"runtimes": runtimes})
-    engine.start()
-    try:
-        engine.load()
-        yield engine
-    finally:
-        engine.end()
+    with own_engine("gvisor", {"runtimes": runtimes}) as made:
+        yield made
 
 
 @pytest.fixture
-async def engine(own_engine: OwnEngine) -> AsyncIterator[Engine]:
+async def engine(second: OwnEngine) -> AsyncIterator[Engine]:
     """Calls to it."""
-    engine = Engine(lambda: APIClient(base_url=own_engine.host, version="auto"))
+    engine = Engine(lambda: APIClient(base_url=second.host, version="auto"))
     yield engine
     await engine.close()
 
@@ -81,22 +74,22 @@ async def test_a_kernel_of_its_own_ends_with_its_memory(engine: Engine) -> None:
             await box.run("true")
 
 
-async def test_a_killed_sandbox_is_lost_and_not_out_of_memory(own_engine: OwnEngine, engine: Engine) -> None:
+async def test_a_killed_sandbox_is_lost_and_not_out_of_memory(second: OwnEngine, engine: Engine) -> None:
     """Only what the engine saw counts as that."""
     async with DockerProvider(engine) as provider:
         owner = SandboxOwner(run="check-gvisor", role="check")
         box = await provider.open(SandboxProfile(image="python", runtime="runsc"), owner)
         waiting = asyncio.ensure_future(box.run("sleep 100"))
         await box.run("true")
-        own_engine.docker("kill", box.id)
+        second.docker("kill", box.id)
         with pytest.raises(SandboxLost):
             await waiting
 
 
-async def test_a_volume_is_read_and_not_written(own_engine: OwnEngine, engine: Engine) -> None:
+async def test_a_volume_is_read_and_not_written(second: OwnEngine, engine: Engine) -> None:
     """In gVisor as elsewhere: what the engine's administrator allowed is there, read-only."""
-    own_engine.docker("volume", "create", "--label", "dev.assay.mountable=yes", "data")
-    own_engine.docker("run", "--rm", "--network", "none", "-v", "data:/data", "assay-sandbox/python:latest",
+    second.docker("volume", "create", "--label", "dev.assay.mountable=yes", "data")
+    second.docker("run", "--rm", "--network", "none", "-v", "data:/data", "assay-sandbox/python:latest",
                       "sh", "-c", "echo told > /data/file")  # fmt: skip
     mounts = (Mount(volume="data", target="/opt/data"),)
     async with DockerProvider(engine) as provider:
@@ -109,16 +102,16 @@ async def test_a_volume_is_read_and_not_written(own_engine: OwnEngine, engine: E
                 )
                 assert said.stdout.text == "told\n"
                 assert (await box.run("ls /opt/data")).stdout.text == "file\n"
-        own_engine.docker("volume", "create", "secret")
+        second.docker("volume", "create", "secret")
         with pytest.raises(SandboxRefused, match="not one that sandboxes may read"):
             await provider.open(SandboxProfile(mounts=(Mount(volume="secret", target="/opt/x"),)), owner)
         with pytest.raises(SandboxRefused, match="has no volume 'absent'"):
             await provider.open(SandboxProfile(mounts=(Mount(volume="absent", target="/opt/x"),)), owner)
-        own_engine.docker("volume", "create", "--label", "dev.assay.mountable=yes",
+        second.docker("volume", "create", "--label", "dev.assay.mountable=yes",
                           "-o", "type=none", "-o", "o=bind", "-o", "device=/etc", "bound")  # fmt: skip
         with pytest.raises(SandboxRefused, match="path or a server"):
             await provider.open(SandboxProfile(mounts=(Mount(volume="bound", target="/opt/x"),)), owner)
-    volumes = own_engine.docker("volume", "ls", "-q").stdout.decode().split()
+    volumes = second.docker("volume", "ls", "-q").stdout.decode().split()
     assert sorted(volumes) == ["bound", "data", "secret"], "none may be made by asking for it"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from small_disks import small_disk
 
 from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import digest_of_bytes
@@ -58,12 +58,7 @@ async def test_many_writers_of_one_blob(tmp_path: Path) -> None:
 
 async def test_full_disk_and_unwritable_directory_are_named(tmp_path: Path) -> None:
     """ENOSPC is DiskFull and leaves nothing behind; a file in the way is an error with the path."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
-    try:
+    with small_disk(tmp_path / "small", "64k") as small:
         blobs = FileBlobs(small)
         kept = await blobs.put(b"small")
         with pytest.raises(DiskFull) as caught:
@@ -71,8 +66,6 @@ async def test_full_disk_and_unwritable_directory_are_named(tmp_path: Path) -> N
         assert str(small) in str(caught.value)
         assert await blobs.get(kept) == b"small"
         assert len([path for path in small.rglob("*") if path.is_file()]) == 1
-    finally:
-        subprocess.run(["umount", small], check=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InfrastructureError, match="file"):
         await FileBlobs(tmp_path / "file").put(b"x")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from small_disks import remount, small_disk
 from tests.store.repositories import UserRepository
 
 from assay.errors import AssayError, DiskFull, InfrastructureError, RepositoryError
@@ -194,25 +195,18 @@ async def test_new_files_belong_to_the_owner_of_the_repository(store: GitStore, 
 
 async def test_full_disk_is_named(store: GitStore, repo: UserRepository, tmp_path: Path) -> None:
     """A repository on a full disk gives DiskFull, and no branch."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    small = tmp_path / "small"
-    small.mkdir()
     commit = await work(store, repo, units=1)
     tree = dict(await store.tree(commit))
     tree["large"] = TreeFile(REGULAR, await store.write_blob(os.urandom(3_000_000)))
     large = await store.commit_tree(await store.write_tree(tree), (commit,), "large", author="a <b>", at=AT)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
-    try:
+    with small_disk(tmp_path / "small", "1m") as small:
         repo.git("clone", "--quiet", "--bare", ".", str(small / "bare"))
         with pytest.raises(DiskFull):
             await store.deliver(large, small / "bare", "assay/work")
         assert not await store.branch_exists(small / "bare", "assay/work")
         assert not list((small / "bare" / "objects").glob("tmp_*"))
         await store.deliver(commit, small / "bare", "assay/small")
-        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        remount(small, "ro")
         with pytest.raises(AssayError, match="Read-only file system") as caught:
             await store.deliver(large, small / "bare", "assay/work")
         assert "writable" in str(caught.value.next_step)
-    finally:
-        subprocess.run(["umount", small], check=True)

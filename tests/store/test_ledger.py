@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
+from small_disks import remount, small_disk
 
 from assay.errors import DiskFull, InfrastructureError, StoreCorrupt
 from assay.records.base import digest_of_bytes
@@ -270,12 +270,7 @@ async def test_a_file_that_is_no_ledger_and_one_of_the_future(tmp_path: Path) ->
 
 async def test_full_disk_is_named_and_the_ledger_goes_on_when_there_is_space(tmp_path: Path) -> None:
     """On a full file system an append is DiskFull and leaves no half entry."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", small], check=True)
-    try:
+    with small_disk(tmp_path / "small", "256k") as small:
         async with SqliteLedger(small / "ledger.sqlite3", SystemClock()) as ledger:
             await ledger.append("r", EntryKind.NOTE_LEFT, "first")
             with pytest.raises(DiskFull) as caught:
@@ -283,11 +278,9 @@ async def test_full_disk_is_named_and_the_ledger_goes_on_when_there_is_space(tmp
             assert str(small) in str(caught.value)
             assert caught.value.next_step
             await ledger.verify("r")
-            subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)
+            remount(small, "size=4m")
             await ledger.append("r", EntryKind.NOTE_LEFT, "after")
             await ledger.verify("r")
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 async def test_an_entry_takes_as_many_bytes_at_the_end_as_at_the_beginning(ledger: SqliteLedger, path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
+from small_disks import small_disk
 
 from assay.errors import DiskFull, StoreCorrupt
 from assay.records.base import digest_of_bytes
@@ -114,20 +114,13 @@ async def test_concurrent_appends_are_whole_lines(tmp_path: Path) -> None:
 
 async def test_full_disk_is_named_and_the_file_stays_whole(tmp_path: Path) -> None:
     """A line that does not fit is not there in part, and shorter ones still go in."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
-    try:
+    with small_disk(tmp_path / "small", "64k") as small:
         async with await Transcript.open(small / "t.jsonl") as transcript:
             transcript.append([{"n": 1}])
             with pytest.raises(DiskFull):
                 transcript.append([{"x": "y" * 100_000}])
             transcript.append([{"n": 2}])
             assert await transcript.lines() == ({"n": 1}, {"n": 2})
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 async def test_a_line_costs_one_write_of_itself_whatever_the_length_of_the_file(

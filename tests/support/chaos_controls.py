@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from pydantic import JsonValue
-
 from assay.errors import RepositoryError
-from assay.records.entries import Entry, EntryKind
+from assay.records.entries import Entry
+from assay.store.forwarding import ForwardingLedger
 from assay.store.git import GitStore
 from assay.store.protocol import Ledger, NewEntry
 from assay.store.redaction import Redact
@@ -21,47 +21,19 @@ from assay.store.transcripts import Transcript
 Break = Literal["ledger without keys", "delivery that does not look", "transcripts that are not kept"]
 
 
-class _LedgerWithoutKeys:
+class _LedgerWithoutKeys(ForwardingLedger):
     """Writes what it is told, whether it was told before or not."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    async def append(
-        self,
-        run: str,
-        kind: EntryKind,
-        key: str,
-        body: dict[str, JsonValue] | None = None,
-        *,
-        unit: str | None = None,
-        role: str | None = None,
-    ) -> Entry:
-        taken = key
-        while await self._ledger.find(run, taken) is not None:
-            taken += "'"
-        return await self._ledger.append(run, kind, taken, body, unit=unit, role=role)
 
     async def append_all(
         self, run: str, make: Callable[[], Sequence[NewEntry]], *, recoverable: bool = False
     ) -> tuple[Entry, ...]:
-        made = await asyncio.to_thread(make)
-        return tuple([await self.append(run, e.kind, e.key, e.body, unit=e.unit, role=e.role) for e in made])
+        made = [replace(entry, key=await self._free(run, entry.key)) for entry in await asyncio.to_thread(make)]
+        return await super().append_all(run, lambda: made, recoverable=recoverable)
 
-    async def find(self, run: str, key: str) -> Entry | None:
-        return await self._ledger.find(run, key)
-
-    async def entries(self, run: str, *, kinds: Sequence[EntryKind] = (), after: int = 0) -> tuple[Entry, ...]:
-        return await self._ledger.entries(run, kinds=kinds, after=after)
-
-    async def runs(self) -> tuple[str, ...]:
-        return await self._ledger.runs()
-
-    async def verify(self, run: str) -> None:
-        await self._ledger.verify(run)
-
-    async def forget(self, run: str) -> None:
-        await self._ledger.forget(run)
+    async def _free(self, run: str, key: str) -> str:
+        while await self.find(run, key) is not None:
+            key += "'"
+        return key
 
 
 def wrapped(ledger: Ledger, what: Break | None) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -13,10 +14,10 @@ from typing import Any, Literal
 from unittest import mock
 
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from pydantic import JsonValue
 
-from assay.records.entries import Entry, EntryKind
+from assay.records.entries import Entry
 from assay.sandboxes.engine import Engine
+from assay.store.forwarding import ForwardingLedger
 from assay.store.protocol import Ledger, NewEntry
 
 Phase = Literal["before", "after"]
@@ -60,73 +61,34 @@ def kill_at(where: Where, phase: Phase) -> Watcher:
     return watch
 
 
-class WatchedLedger:
-    """Tells a watcher of every append, before it is made and after it was."""
+class WatchedLedger(ForwardingLedger):
+    """Tells a watcher of every append, before it is made and after it was.
+
+    Before it, whatever has to be durable first is written already: the state between the two is one that a kill leaves.
+    """
 
     def __init__(self, ledger: Ledger, watch: Watcher) -> None:
-        self._ledger, self._watch = ledger, watch
-        self._count = 0
-
-    async def append(
-        self,
-        run: str,
-        kind: EntryKind,
-        key: str,
-        body: dict[str, JsonValue] | None = None,
-        *,
-        unit: str | None = None,
-        role: str | None = None,
-    ) -> Entry:
-        """Append an entry."""
-        self._count += 1
-        number = self._count
-        self._watch(Point(number, "before", key))
-        entry = await self._ledger.append(run, kind, key, body, unit=unit, role=role)
-        self._watch(Point(number, "after", key))
-        return entry
+        super().__init__(ledger)
+        self._watch = watch
+        self._numbers = itertools.count(1)
 
     async def append_all(
         self, run: str, make: Callable[[], Sequence[NewEntry]], *, recoverable: bool = False
     ) -> tuple[Entry, ...]:
-        """Append entries. What is written for them beforehand has points of its own: it comes before, in a thread."""
-        made: list[tuple[int, str]] = []
-        self._count += 1
-        writing = Point(self._count, "before", "write")
+        """Append entries."""
+        numbered: list[tuple[int, str]] = []
 
         def watched() -> Sequence[NewEntry]:
-            self._watch(writing)
             entries = make()
-            self._watch(Point(writing.number, "after", "write"))
             for entry in entries:
-                self._count += 1
-                made.append((self._count, entry.key))
-                self._watch(Point(self._count, "before", entry.key))
+                numbered.append((next(self._numbers), entry.key))
+                self._watch(Point(numbered[-1][0], "before", entry.key))
             return entries
 
-        entries = await self._ledger.append_all(run, watched, recoverable=recoverable)
-        for number, key in made:
+        entries = await super().append_all(run, watched, recoverable=recoverable)
+        for number, key in numbered:
             self._watch(Point(number, "after", key))
         return entries
-
-    async def find(self, run: str, key: str) -> Entry | None:
-        """Return the entry with this key, or None."""
-        return await self._ledger.find(run, key)
-
-    async def entries(self, run: str, *, kinds: Sequence[EntryKind] = (), after: int = 0) -> tuple[Entry, ...]:
-        """Return a run's entries."""
-        return await self._ledger.entries(run, kinds=kinds, after=after)
-
-    async def runs(self) -> tuple[str, ...]:
-        """Return the ids of all runs."""
-        return await self._ledger.runs()
-
-    async def verify(self, run: str) -> None:
-        """Recompute the chain."""
-        await self._ledger.verify(run)
-
-    async def forget(self, run: str) -> None:
-        """Delete a run's entries."""
-        await self._ledger.forget(run)
 
 
 class WatchedEngine(Engine):

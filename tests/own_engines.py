@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,18 @@ import pytest
 IMAGE = "assay-sandbox/python:latest"
 _STARTS = 3
 """Times that the engine is started before a test gives up on it."""
+
+
+@contextmanager
+def own_engine(name: str, configuration: dict[str, Any] | None = None) -> Iterator[OwnEngine]:
+    """Yield a second engine with the sandbox image, and end it."""
+    engine = OwnEngine(Path(tempfile.mkdtemp(prefix=f"assay-{name}-")), configuration)  # a socket's path must be short
+    engine.start()
+    try:
+        engine.load()
+        yield engine
+    finally:
+        engine.end()
 
 
 class OwnEngine:
