@@ -30,7 +30,12 @@ def read_answer(message: AIMessage, *, number: int, seconds: float) -> Answer:
     extras |= {key: value for key, value in identity.items() if value is not None}
     calls = _calls(message, number)
     blocks = _blocks(message)
-    plain, size = _as_json({"text": message.text, "calls": calls, "blocks": blocks, "extras": extras})
+    garbled = None
+    try:
+        plain, size = _as_json({"text": message.text, "calls": calls, "blocks": blocks, "extras": extras})
+    except ValueError as error:  # NaN, Infinity, a number of thousands of digits: Python's parser takes them
+        plain, size = {"text": message.text, "calls": [], "blocks": None, "extras": {}}, 0
+        garbled = f"it holds a number that JSON does not have ({error})"
     cut = size > ANSWER_BYTES
     return Answer(
         text=plain["text"][:KEPT_TEXT] if cut else plain["text"],
@@ -44,6 +49,7 @@ def read_answer(message: AIMessage, *, number: int, seconds: float) -> Answer:
         model=str(metadata.get("model_name") or metadata.get("model") or ""),
         stop=str(metadata.get("stop_reason") or metadata.get("finish_reason") or metadata.get("done_reason") or ""),
         seconds=seconds,
+        garbled=garbled,
         calls=() if cut else tuple(Call.model_validate(call) for call in plain["calls"]),
         blocks=None if cut else plain["blocks"],
         extras={} if cut else plain["extras"],
@@ -86,7 +92,7 @@ def _refusal(message: AIMessage) -> str | None:
 
 def _as_json(value: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Return the value as plain JSON without lone surrogates, and how many bytes it takes."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

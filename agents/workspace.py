@@ -47,6 +47,9 @@ class Workspace:
         self._files: dict[str, Tree] = {}
         """By root, what it held when it was last put or taken."""
         self._fresh: dict[str, bytes] = {}
+        """Contents that are in the sandbox and in no tree of the store: those of what is not kept."""
+        self._there: dict[str, frozenset[str]] = {}
+        """Root to the contents that its last taken tree had."""
         """Contents that the sandbox gave and no tree holds yet: litter now, that may be copied to a file later."""
         self._base: Tree = {}
         self._ignored = ""
@@ -109,6 +112,7 @@ class Workspace:
         sandbox, self._sandbox = self._sandbox, None
         self._files.clear()
         self._fresh.clear()
+        self._there.clear()
         if sandbox is not None:
             await sandbox.close()
 
@@ -144,6 +148,9 @@ class Workspace:
         base = self._base if root == WORKSPACE else {}
         kept = without_litter(taken.tree, base=base, ignored=self._ignored)
         self._fresh.update(taken.fresh)
+        self._there[root] = frozenset(file.oid for file in taken.tree.values())
+        there = frozenset[str]().union(*self._there.values())
+        self._fresh = {oid: data for oid, data in self._fresh.items() if oid in there}  # the rest comes again
         if kept == self._files[root]:
             return None
         tree = await self._git.write_tree(kept, self._fresh)

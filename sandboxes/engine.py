@@ -110,10 +110,13 @@ class Engine:
         inner: socket.socket = getattr(attached, "_sock", attached)
         if type(inner) is not socket.socket:
             return inner
-        own = socket.socket(fileno=os.dup(inner.fileno()))
-        attached._response.close()
-        attached.close()
-        return own
+        try:
+            return socket.socket(fileno=os.dup(inner.fileno()))
+        except OSError as error:
+            raise EngineUnavailable(f"The stream to the engine cannot be kept open ({error}).") from error
+        finally:
+            attached._response.close()
+            attached.close()
 
     async def close(self) -> None:
         """Close the connections; calls that run are waited for."""

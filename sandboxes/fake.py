@@ -297,7 +297,8 @@ class FakeSandbox:
             if oid not in self._given:
                 fresh[oid] = file.data
         check_links(links)
-        self._given.update(fresh)
+        there = {blob_id(file.data) for file in self.files.values()}
+        self._given = (self._given & there) | fresh.keys()
         return TakenTree(tree, fresh)
 
     async def processes(self) -> tuple[Process, ...]:

@@ -66,15 +66,14 @@ class Leftovers:
                     async with await self._open_beside(container, profile, str(listed.get("ImageID", ""))) as sandbox:
                         await keeper.keep(owner, sandbox)
                 rescued = True
-        except InfrastructureError as error:
-            gone = await self._is_going(container)
-            return Reaped() if gone else Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
-        except (AssayError, ValueError) as error:
-            return Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
+            await self._remove(container)
         except TimeoutError:
             reason = f"looking through it took more than {_KEEPING_SECONDS:g} s"
             return Reaped(left=(Left(id=short, run=owner.run, reason=reason),))
-        await self._remove(container)
+        except (AssayError, ValueError) as error:
+            if isinstance(error, InfrastructureError) and await self._is_going(container):
+                return Reaped()
+            return Reaped(left=(Left(id=short, run=owner.run, reason=str(error)),))
         return Reaped(removed=(short,), rescued=(short,) if rescued else ())
 
     async def _is_going(self, container: str) -> bool:
@@ -82,8 +81,15 @@ class Leftovers:
         try:
             await self._engine.call("wait", container, timeout=_GOING_SECONDS, condition="not-running", ignore=(404,))
         except EngineUnavailable:  # it runs on, or the engine misses to tell
+            pass
+        except InfrastructureError:  # it says something else than that it waits
+            return False
+        else:
+            return True
+        try:
             return await self._engine.call("inspect_container", container, ignore=(404,)) is None
-        return True
+        except InfrastructureError:
+            return False
 
     async def _open_beside(self, container: str, profile: SandboxProfile, image: str) -> SupervisedSandbox:
         """Start a second supervisor beside the first, whose host is gone. It kills what runs, and serves files."""

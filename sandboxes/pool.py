@@ -174,6 +174,10 @@ class WarmPool:
         try:
             while (shelf := self._shortest()) is not None:
                 await self._add(shelf)
+        except BaseException:
+            for shelf in self._shelves.values():  # whoever waits starts one of their own, and meets what came
+                _refuse(shelf, EngineUnavailable("Nothing more is started ahead."))
+            raise
         finally:
             self._filler = None
 
@@ -187,9 +191,6 @@ class WarmPool:
             shelf.standing = shelf.promised = 0
             _refuse(shelf, error)
             return
-        except asyncio.CancelledError:
-            _refuse(shelf, EngineUnavailable("The connection to the engine has been closed."))
-            raise
         finally:
             shelf.starting -= 1
         while shelf.waiting:

@@ -81,6 +81,9 @@ class Sandbox(Protocol):
     async def take_tree(self, *, root: str = WORKSPACE) -> TakenTree:
         """Return the tree that `root` holds now; `.git` directories are left out.
 
+        With it come the contents that were in no tree put, nor in the tree taken last, whatever became of takes
+        that were refused.
+
         Raises SandboxRefused, naming the path, for devices, sockets, FIFOs and links that leave the tree.
         """
         ...

@@ -56,6 +56,9 @@ class TreeTransfer:
         self._views = {WORKSPACE: TreeView()}
         self._stale: set[str] = set()
         self._given: set[str] = set()
+        """Blobs that the caller has: it gave them, or a tree was taken with them."""
+        self._fetched: dict[str, bytes] = {}
+        """Contents of files that are known since, and that no tree has been taken with: one that was refused."""
         self._disturbing = 0
         self._listings = 0
         self._turn = asyncio.Lock()
@@ -130,10 +133,11 @@ class TreeTransfer:
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
         async with self._turn:
-            fresh: dict[str, bytes] = {}
+            known = {file.oid for view in self._views.values() for file in view.files.values()} if self._fetched else ()
+            self._fetched = {oid: data for oid, data in self._fetched.items() if oid in known}
             for attempt in range(_ATTEMPTS):
                 try:
-                    await self._take_changes(root, fresh)
+                    await self._take_changes(root)
                     break
                 except _Moved as moved:
                     self._stale.add(root)
@@ -146,11 +150,21 @@ class TreeTransfer:
             if self._disturbing:  # a change in the same tick of the clock would not show next time
                 self._doubt(root)
             check_links(view.links)
-            taken = TakenTree(view.tree(), {oid: data for oid, data in fresh.items() if oid not in self._given})
-            self._given.update(taken.fresh)
-            return taken
+            return self._hand_over(view.tree())
 
-    async def _take_changes(self, root: str, fresh: dict[str, bytes]) -> None:
+    def _hand_over(self, tree: Tree) -> TakenTree:
+        """Return a tree with the contents that the caller does not have.
+
+        What is in no tree any more would come again if it came back: so nobody has to keep it until then.
+        """
+        taken = {file.oid for file in tree.values()}
+        there = taken.union(file.oid for view in self._views.values() for file in view.files.values())
+        fresh = {oid: data for oid, data in self._fetched.items() if oid in taken and oid not in self._given}
+        self._given = (self._given & there) | fresh.keys()
+        self._fetched = {oid: data for oid, data in self._fetched.items() if oid in there - taken}
+        return TakenTree(tree, fresh)
+
+    async def _take_changes(self, root: str) -> None:
         try:
             unknown = await self._look(root)
         except Refusal as refusal:
@@ -164,13 +178,13 @@ class TreeTransfer:
             try:
                 answer = await self._ask(payload, None)
                 for before, content, after in decode_files(answer):
-                    self._learn(view, before, content, after, fresh)
+                    self._learn(view, before, content, after)
             except Refusal as refusal:
                 if refusal.number in _MOVING:
                     raise _Moved(refusal.path) from None
                 raise
 
-    def _learn(self, view: TreeView, before: bytes, content: bytes, after: bytes, fresh: dict[str, bytes]) -> None:
+    def _learn(self, view: TreeView, before: bytes, content: bytes, after: bytes) -> None:
         entry = decode_entry(before)
         if before != after or view.lines.get(entry.path) != before:
             raise _Moved(entry.path)
@@ -178,7 +192,7 @@ class TreeTransfer:
         mode = SYMLINK if link else EXECUTABLE if entry.mode & 0o100 else REGULAR
         file = TreeFile(mode, blob_id(content))
         view.learn(before, file, os.fsdecode(content) if link else None)
-        fresh[file.oid] = content
+        self._fetched[file.oid] = content
 
 
 def _encode_list(root: str, view: TreeView, number: int) -> bytes:

@@ -255,6 +255,7 @@ class SqliteLedger(Ledger):
         return None if row is None else _entry(row)
 
     def _forget(self, run: str) -> None:
+        self._flush_at_commit(True)
         with _transaction(self._open()) as connection:
             connection.execute("DELETE FROM entries WHERE run = ?", (run,))
 

@@ -7,9 +7,9 @@ import asyncio
 
 from assay.errors import SandboxLost, SandboxRefused
 from assay.records.sandboxes import Exited, Limits, OutOfMemory, TimedOut
-from assay.records.trees import REGULAR
-from assay.sandboxes.conformance.behaviour import Blobs, example_tree
+from assay.records.trees import REGULAR, blob_id
 from assay.sandboxes.conformance.cases import Subject, case, expect, expect_equal, expect_raises
+from assay.sandboxes.conformance.trees import Blobs, example_tree
 from assay.sandboxes.profiles import has_own_kernel
 
 SMALL = Limits(memory_mb=192, workspace_mb=24, scratch_mb=16, inodes=2000, processes=64)
@@ -246,6 +246,19 @@ async def refuses_special_files(subject: Subject) -> None:
     blobs = Blobs()
     await box.put_tree({"clean": blobs.file(b"")}, blobs)
     expect_equal(dict((await box.take_tree()).tree), {"clean": blobs.file(b"")}, "after putting a clean tree")
+
+
+@case(isolation=True)
+async def loses_nothing_by_a_refusal(subject: Subject) -> None:
+    """What a tree held that was refused comes with the next one that is taken."""
+    box = subject.sandbox
+    for offence, mend in (("ln -s /etc/passwd out", "rm out"), ("echo x > z; chmod 0 z", "rm -f z")):
+        await box.run(f"echo '{offence}' > new; {offence}")
+        await expect_raises(SandboxRefused, box.take_tree(), f"taking a tree after {offence!r}")
+        await box.run(mend)
+        taken = await box.take_tree()
+        data = f"{offence}\n".encode()
+        expect_equal(dict(taken.fresh), {blob_id(data): data}, "what comes with the tree that is taken")
 
 
 @case(isolation=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from assay.errors import AssayError
 from assay.records.sandboxes import SandboxProfile
-from assay.sandboxes.conformance import behaviour, isolation
+from assay.sandboxes.conformance import behaviour, isolation, trees
 from assay.sandboxes.conformance.cases import OWNER, Case, Failed, Outcome, Passed, Subject, Unsupported, Violation
 from assay.sandboxes.protocol import SandboxProvider
 
@@ -42,6 +42,6 @@ async def check_all(provider: SandboxProvider, profile: SandboxProfile, *, isola
 
 def cases() -> tuple[Case, ...]:
     """Return every case, those of behaviour first."""
-    modules = (behaviour, isolation)
+    modules = (behaviour, trees, isolation)
     found = [getattr(value, "case", None) for module in modules for value in vars(module).values()]
     return tuple(one for one in found if isinstance(one, Case))

@@ -18,7 +18,7 @@ from tests.sandboxes.attack_programs import ATTACKS, EATER, HUNGRY, Attack
 from assay.errors import SandboxLost, SandboxRefused
 from assay.records.sandboxes import CommandResult, Exited, Limits, SandboxOwner, SandboxProfile
 from assay.records.trees import TakenTree
-from assay.sandboxes.conformance.behaviour import Blobs
+from assay.sandboxes.conformance.trees import Blobs
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import Sandbox
 

@@ -11,7 +11,7 @@ import pytest
 from assay.errors import ImageMissing, SandboxLost
 from assay.records.sandboxes import Exited, Image, OutOfMemory, SandboxOwner, SandboxProfile, TimedOut
 from assay.records.trees import EXECUTABLE, REGULAR
-from assay.sandboxes.conformance.behaviour import Blobs
+from assay.sandboxes.conformance.trees import Blobs
 from assay.sandboxes.fake import FakeCommand, FakeFile, FakeOutcome, FakeSandboxProvider
 
 OWNER = SandboxOwner(run="check-fake", role="check")

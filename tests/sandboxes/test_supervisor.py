@@ -21,7 +21,7 @@ from assay.records.sandboxes import (
     Signalled,
     TimedOut,
 )
-from assay.sandboxes.conformance.behaviour import Blobs
+from assay.sandboxes.conformance.trees import Blobs
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import Sandbox
 
