@@ -12,10 +12,10 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from packaging.markers import InvalidMarker, Marker
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from assay.errors import ConfigurationError
 from assay.records.base import Record
@@ -59,9 +59,11 @@ def read_lock_file(path: str, text: str, environment: Environment) -> tuple[Pin,
         pins = list(_reader(name)(text, environment))
     except tomllib.TOMLDecodeError as error:
         raise _unusable(path, f"is no TOML: {error}") from error
-    except (_Unusable, InvalidRequirement, InvalidMarker, InvalidVersion) as error:
-        raise _unusable(path, str(error)) from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except RecursionError as error:
+        raise _unusable(path, "is nested too deeply") from error
+    except (_Unusable, ValueError) as error:  # names, versions, markers: `packaging` has a ValueError for each
+        raise _unusable(path, f"cannot be used: {error}" if isinstance(error, ValueError) else str(error)) from error
+    except (LookupError, TypeError, AttributeError) as error:
         raise _unusable(path, f"is no lock file of its kind ({type(error).__name__}: {error})") from error
     found: dict[str, Pin] = {}
     for pin in pins:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -64,6 +65,8 @@ def read_package_lock(path: str, text: str, machine: str) -> tuple[Module, ...]:
         if document.get("lockfileVersion") not in (2, 3):
             raise _unusable(path, f"has lockfileVersion {document.get('lockfileVersion')!r}; 2 and 3 are known")
         modules = [_module(path, place, entry, machine) for place, entry in document["packages"].items() if place]
+    except RecursionError as error:
+        raise _unusable(path, "is nested too deeply") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unusable(path, f"is no lock file of npm's ({type(error).__name__}: {error})") from error
     return tuple(sorted((one for one in modules if one is not None), key=lambda one: one.place))
@@ -151,7 +154,7 @@ def _fetch(registry: str, module: Module, folder: Path, lock: str) -> Path:
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - the scheme was looked at
             data: bytes = answer.read(_MOST_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise InfrastructureError(

@@ -153,6 +153,9 @@ def test_pins_without_digests_are_taken() -> None:
         (f"name==1 --hash={A}\nother==1", "none for other"),
         ("name==1; nonsense == 3", "requirements.txt"),
         ("$(id)==1", "requirements.txt"),
+        ("name==1; os_name ~= 'x'", "'posix' and 'x'"),
+        ("name==1; 'x' in dependency_groups", "dependency_groups"),
+        (f"name==1; {'(' * 5000}os_name == 'a'{')' * 5000}", "nested"),
     ],
 )
 def test_what_a_lock_file_may_not_say(line: str, said: str) -> None:
@@ -171,6 +174,13 @@ def test_what_a_lock_file_may_not_say(line: str, said: str) -> None:
         ("uv.lock", "package = 3"),
         ("poetry.lock", '[[package]]\nname = "x"\nversion = "1"\n[package.source]\ntype = "git"\n'),
         ("poetry.lock", '[[package]]\nname = "x"'),
+        ("poetry.lock", '[[package]]\nname = "-x-"\nversion = "1"\nfiles = []'),
+        ("poetry.lock", f"x = {'[' * 5000}{']' * 5000}"),
+        (
+            "uv.lock",
+            '[[package]]\nname = "p"\nsource = { virtual = "." }\ndependencies = [{ name = "q" }]\n'
+            '[[package]]\nname = "q"\nversion = "1"\nsource = {}\n',
+        ),
         ("pylock.toml", 'lock-version = "2.0"'),
         ("pylock.toml", '[[packages]]\nname = "x"'),
         ("pylock.toml", 'lock-version = "1.0"\n[[packages]]\nname = "x"\narchive = {}'),

@@ -8,7 +8,9 @@ import hashlib
 import io
 import json
 import tarfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +161,7 @@ def test_what_a_lock_file_may_not_say(packages: dict[str, Any], said: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"lockfileVersion": 1, "dependencies": {}}', '{"lockfileVersion": 3}']
+    "text", ["", "{", "[]", "[" * 100_000, '{"lockfileVersion": 1, "dependencies": {}}', '{"lockfileVersion": 3}']
 )
 def test_what_is_no_lock_file_is_named(text: str) -> None:
     """Damaged, or older than npm 7."""
@@ -176,6 +178,32 @@ def test_another_digest_is_refused(tmp_path: Path, registry: Index) -> None:
         fetch(tmp_path / "w", modules)
     with pytest.raises(InfrastructureError, match="could not be fetched"):
         fetch(tmp_path / "v", (modules[0].model_copy(update={"name": "absent"}),))
+
+
+class Nonsense(BaseHTTPRequestHandler):
+    """Answers with what is no HTTP."""
+
+    def do_GET(self) -> None:
+        self.wfile.write(b"nonsense\r\n\r\n")
+
+    def log_message(self, *values: object) -> None:
+        """Stay silent."""
+
+
+def test_a_registry_that_speaks_no_http_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the registry's fault, and an error of assay's like every other way of not being reached."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"http://127.0.0.1:{server.server_port}")
+    modules = read_package_lock("package-lock.json", lock_of({"node_modules/a": ENTRY}), "amd64")
+    try:
+        with pytest.raises(InfrastructureError, match="could not be fetched"):
+            fetch(tmp_path / "w", modules)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.mark.parametrize(
