@@ -92,13 +92,19 @@ async def _changes(sandbox: Sandbox, tree: Tree, blobs: Blobs, rounds: int) -> t
         began = time.perf_counter()
         taken = await sandbox.take_tree()
         out.append(time.perf_counter() - began)
-        if len({taken.tree[path].oid for path in paths} - set(blobs)) > len(taken.fresh):
-            raise RuntimeError("a change was not taken")
         blobs |= taken.fresh
+        require_taken(taken.tree, blobs, paths, f"{number}\n".encode())
         fresh = {path: blobs.add(hashlib.sha256(f"{number} {path}".encode()).digest()) for path in paths}
         current = {**taken.tree, **fresh}
         into.append(await time_of(sandbox.put_tree(current, blobs)))
     return out, into
+
+
+def require_taken(tree: Tree, blobs: Mapping[str, bytes], paths: list[str], content: bytes) -> None:
+    """Raise RuntimeError unless files have a content in a tree that was taken, and the content came with it."""
+    for path in paths:
+        if tree[path].oid != blob_id(content) or blobs.get(blob_id(content)) != content:
+            raise RuntimeError(f"the change of {path} was not taken")
 
 
 async def _take_whole(provider: DockerProvider, profile: SandboxProfile, files: int, size: int) -> float:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.sandbox_measures import lives
+from benchmarks.sandbox_measures import lives, trees
 from benchmarks.sandbox_measures.tables import Table, ratio
 
 
@@ -42,3 +42,14 @@ async def test_a_peer_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("raise SystemExit('no engine | no figures')")
     peer = lives.Script("peer", str(tmp_path / "broken.py"), ("x",), "broken")
     assert await lives._run_peer(peer, "image", tmp_path, 1) == "no engine / no figures"
+
+
+def test_a_change_that_was_not_taken_ends_the_benchmark() -> None:
+    """Another content at the path, or the right id without its content: the figure would be of nothing."""
+    blobs = trees.Blobs()
+    right, other = blobs.add(b"1\n"), blobs.add(b"2\n")
+    trees.require_taken({"a": right}, blobs, ["a"], b"1\n")
+    with pytest.raises(RuntimeError, match="of a was not taken"):
+        trees.require_taken({"a": other}, blobs, ["a"], b"1\n")
+    with pytest.raises(RuntimeError, match="of a was not taken"):
+        trees.require_taken({"a": right}, {}, ["a"], b"1\n")
