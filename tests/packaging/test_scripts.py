@@ -155,6 +155,28 @@ def test_a_file_that_is_too_long_is_found(tmp_path: Path) -> None:
     assert script("lengths.py").returncode == 0
 
 
+def test_a_benchmark_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
+    """One misses a goal, one cannot run here: the last still runs, and the end says which failed."""
+    for name in ("bench.sh", "environment.sh"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        (tmp_path / "scripts" / name).write_text((ROOT / "scripts" / name).read_text())
+    setup = tmp_path / "scripts" / "setup.sh"
+    setup.write_text("#!/bin/sh\n")
+    setup.chmod(0o755)
+    (tmp_path / "benchmarks").mkdir()
+    for name, code in (("a_missed", 1), ("b_lacking", 3), ("c_fine", 0)):
+        (tmp_path / "benchmarks" / f"{name}.py").write_text(f"print('{name} ran')\nraise SystemExit({code})\n")
+    environment = {**os.environ, "ASSAY_VENV": sys.prefix}
+    command = ["bash", str(tmp_path / "scripts" / "bench.sh")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n") == ["a_missed ran", "b_lacking ran", "c_fine ran", ""]
+    said = "failed: benchmarks/a_missed.py (exit 1); benchmarks/b_lacking.py (exit 3);"
+    assert (done.returncode, said in done.stderr) == (1, True)
+    for name in ("a_missed", "b_lacking"):
+        (tmp_path / "benchmarks" / f"{name}.py").unlink()
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
 SKIPPING = """
 import pytest
 @pytest.mark.docker
