@@ -6,24 +6,32 @@ import ast
 import json
 import subprocess
 import sys
-from importlib.metadata import distribution
+import tomllib
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = frozenset(link.name for link in (ROOT / "src" / "assay").iterdir() if link.is_symlink())
 
 
-def bare_imports(source: str) -> set[str]:
-    """Return the rooms that a program imports without the package's name before them."""
+def top_level_imports(source: str) -> set[str]:
+    """Return the packages that a program imports, wherever in it."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names = [node.module]
         found |= {name.partition(".")[0] for name in names}
-    return found & ROOMS
+    return found
+
+
+def bare_imports(source: str) -> set[str]:
+    """Return the rooms that a program imports without the package's name before them."""
+    return top_level_imports(source) & ROOMS
 
 
 def test_no_file_imports_a_bare_room() -> None:
@@ -54,6 +62,20 @@ def test_the_installation_is_editable() -> None:
     origin = json.loads(distribution("assay").read_text("direct_url.json") or "{}")
     assert origin["dir_info"] == {"editable": True}
     assert Path(origin["url"].removeprefix("file://")) == ROOT
+
+
+def test_what_is_imported_is_declared() -> None:
+    """What comes with another distribution today may stop coming tomorrow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    declared = {canonicalize_name(Requirement(one).name) for one in named}
+    brings = packages_distributions()
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    imported = set().union(*(top_level_imports(path.read_text()) for path in files)) - sys.stdlib_module_names
+    imported -= {"assay", "pytest"}  # the witness runs in a sandbox, with the pytest that the image has
+    foreign = {name: {canonicalize_name(one) for one in brings[name]} for name in imported}
+    assert {"requests", "aiosqlite", "docker"} <= set(foreign)
+    assert {name: found for name, found in foreign.items() if not found & declared} == {}
 
 
 def test_importing_assay_imports_nothing_heavy(tmp_path: Path) -> None:
