@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -28,7 +29,7 @@ from assay.agents.protocol import Advance, Exhausted, Finished, NeedsDecision, R
 from assay.agents.tools import tool_names, tool_schemas
 from assay.agents.turns import Answer, Opening, Told
 from assay.agents.workspace import Workspace
-from assay.errors import ConfigurationError
+from assay.errors import AssayError, ConfigurationError
 from assay.policies.rules import RuleBook
 from assay.records.decisions import Decision
 from assay.records.sandboxes import SandboxProfile
@@ -86,6 +87,8 @@ class ToolLoopAgent:
             try:
                 return await self._work(journal, caller, meter)
             except asyncio.CancelledError:
+                with suppress(AssayError):  # what was done is saved, or else kept
+                    await journal.settle()
                 await workspace.keep_unsaved(desk.ledger)
                 raise
 

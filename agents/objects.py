@@ -25,10 +25,6 @@ class GitObjects(Protocol):
         """Return the id of a commit's tree."""
         ...
 
-    async def ref(self, name: str) -> str | None:
-        """Return what a ref leads to."""
-        ...
-
     async def write_tree(self, tree: Tree, fresh: Mapping[str, bytes]) -> str:
         """Write a tree with the contents that are new, and return its id."""
         ...

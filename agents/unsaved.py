@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import JsonValue
@@ -63,7 +63,7 @@ async def keep_unsaved(
         except FileNotFoundError:
             continue  # this task had no second tree
         kept = without_litter(taken.tree, base=base, ignored=await read_ignored(git, base))
-        saved = await git.ref(ref_of(owner, kind))
+        saved = _saved(recorded, owner, kind)
         tree = await git.write_tree(kept, {**(contents or {}), **taken.fresh})
         if tree == (saved or await git.write_tree(base, {})):
             continue
@@ -81,6 +81,15 @@ async def keep_unsaved(
     place = owner.step.rsplit(".", 2)[0]
     unit = None if place == "run" else place
     return await ledger.append(owner.run, EntryKind.WORK_RESCUED, key, body, unit=unit, role=owner.role)
+
+
+def _saved(recorded: Sequence[Entry], owner: SandboxOwner, kind: str) -> str | None:
+    """Return the tree that a task goes on from. Its ref may lead further: it is set before the step is written down,
+    and a kill in between would have the step done again from the tree before.
+    """
+    field = "tree" if kind == "wip" else "held_out"
+    mine = (e for e in reversed(recorded) if e.kind is EntryKind.TREE_SAVED and e.key.startswith(f"tree:{owner.step}:"))
+    return next((str(entry.body[field]) for entry in mine if entry.body.get(field) is not None), None)
 
 
 async def read_ignored(git: GitObjects, base: Tree) -> str:

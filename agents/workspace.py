@@ -47,10 +47,9 @@ class Workspace:
         self._files: dict[str, Tree] = {}
         """By root, what it held when it was last put or taken."""
         self._fresh: dict[str, bytes] = {}
-        """Contents that are in the sandbox and in no tree of the store: those of what is not kept."""
+        """Contents in the sandbox that no tree of the store holds: litter now, that may be copied to a file later."""
         self._there: dict[str, frozenset[str]] = {}
         """Root to the contents that its last taken tree had."""
-        """Contents that the sandbox gave and no tree holds yet: litter now, that may be copied to a file later."""
         self._base: Tree = {}
         self._ignored = ""
         """Text of the base's `.gitignore`."""

@@ -159,7 +159,8 @@ async def _claims(house: House, entries: Sequence[Entry], plan: Plan | None) -> 
         if entry.kind is not EntryKind.CLAIM_MADE:
             continue
         claim = await _load(house, entry.body["claim"], Claim)
-        attempts[claim.unit] = attempts.get(claim.unit, 0) + 1
+        if not claim.accepted:  # the same work once more, with an answer of a person's
+            attempts[claim.unit] = attempts.get(claim.unit, 0) + 1
         units = [u for u in plan.units if claim.unit in (None, u.id)] if plan else []
         requirements = tuple(r for u in units for r in u.acceptance)
         tests = tuple(t for u in units for t in stated.get(u.id, ()))

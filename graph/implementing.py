@@ -79,15 +79,7 @@ async def implement(services: Services, state: UnitRun) -> Update:
         head=head,
         draft=turn.result,
     )
-    digest = await services.keep(claim)
-    await services.ledger.append(
-        state.run,
-        EntryKind.CLAIM_MADE,
-        f"claim:{claim.id}",
-        {"claim": digest, "head": head, "statement": claim.draft.statement[:500]},
-        unit=unit.id,
-        role="coder",
-    )
+    digest = await _record_claim(services, state, claim)
     return moved(state, implement_attempts=attempt, head=head, start=head, claim=digest, verdict=None, feedback=None)
 
 
@@ -97,8 +89,9 @@ async def assay(services: Services, state: UnitRun) -> Update:
     assert state.unit.claim
     claim = await services.load(state.unit.claim, Claim)
     accepted = await accepted_expectations(services, state.run, claim)
-    if accepted:  # another claim on the same work, with evidence and a verdict of its own
-        claim = claim.model_copy(update={"id": f"{claim.id}.accepted"})
+    if accepted:  # another claim on the same work, with a verdict of its own
+        claim = claim.model_copy(update={"id": f"{claim.id}.accepted", "accepted": accepted})
+        await _record_claim(services, state, claim)
     verdict = await services.prover.prove(
         Case(
             run=state.run,
@@ -121,6 +114,20 @@ async def assay(services: Services, state: UnitRun) -> Update:
             question = questions.about_inconclusive(state.run, unit.id, claim, verdict, accepted=accepted)
             then = "assay" if question.kind is CheckpointKind.EXPECTATION else "review"
             return moved(state, verdict=digest, question=await services.keep(question), then=then)
+
+
+async def _record_claim(services: Services, state: UnitRun, claim: Claim) -> str:
+    """Keep a claim, write into the ledger that it was made, and return its digest."""
+    digest = await services.keep(claim)
+    await services.ledger.append(
+        state.run,
+        EntryKind.CLAIM_MADE,
+        f"claim:{claim.id}",
+        {"claim": digest, "head": claim.head, "statement": claim.draft.statement[:500]},
+        unit=state.unit.id,
+        role="coder",
+    )
+    return digest
 
 
 async def _disputed(services: Services, state: UnitRun, unit: Unit, draft: ClaimDraft, attempt: int) -> Update:

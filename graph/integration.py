@@ -36,7 +36,8 @@ async def integrate(services: Services, state: RunState) -> Update:
         merged = await services.git.merge(done.base or state.base, head, done.head)
         if merged.conflicts:
             return await _send_back(services, plan, done, head, conflict=merged.conflicts)
-        verdict = await services.ledger.find(state.run, f"verdict:{unit.id}.{done.implement_attempts}")
+        proven = await services.load(done.verdict, Verdict)
+        verdict = await services.ledger.find(state.run, f"verdict:{proven.claim}")
         if verdict is None:
             raise StoreCorrupt(f"unit {unit.id!r} is done, and the ledger of {state.run} has no verdict on it")
         head = await services.git.commit_tree(

@@ -63,12 +63,12 @@ def about_inconclusive(
 
     Args:
         run: the run.
-        unit: the unit; None where the claim is about the whole.
+        unit: the unit; None where the claim is about the whole, which has no coder to go back to.
         claim: the claim.
         verdict: what the proof could say of it.
         accepted: tests whose changed expectation a person has accepted already.
     """
-    changed = bool(claim.draft.changed_expectations) and not accepted
+    changed = unit is not None and bool(claim.draft.changed_expectations) and not accepted
     reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
     expectations = "\n".join(f"- `{c.test}`: {c.why}" for c in claim.draft.changed_expectations)
     parts = [
@@ -79,7 +79,9 @@ def about_inconclusive(
         "Approve: these expectations may change; everything else is proven again. "
         if changed
         else "Approve: you take it as true, under your name. ",
-        "Respond: back to the coder with your message. Reject: the unit ends here.",
+        "Reject: the run ends here."
+        if unit is None
+        else "Respond: back to the coder with your message. Reject: the unit ends here.",
     ]
     return Question(
         id=inconclusive_id(claim),
@@ -89,7 +91,7 @@ def about_inconclusive(
         title="May these expectations change?" if changed else "The proof could not decide. What do you say?",
         args={"claim": claim.id, "head": claim.head, "tree": verdict.tree},
         description="\n\n".join(part for part in parts if part),
-        allowed=(APPROVE, RESPOND, REJECT),
+        allowed=(APPROVE, REJECT) if unit is None else (APPROVE, RESPOND, REJECT),
     )
 
 

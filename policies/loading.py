@@ -25,6 +25,7 @@ from assay.policies.settings import Settings
 __all__ = ["default_settings", "locate", "parse_settings"]
 
 _SHOWN: Final = 10
+_LARGEST: Final = 1 << 63
 _EXPECTED: Final = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -53,17 +54,20 @@ def parse_settings(text: str, *, name: str, roles: Collection[str] = (), tools: 
     """
     try:
         document = tomllib.loads(text)
+        problems = list(_unusable(document, ()))
+        written = json.dumps(document) if not problems else ""
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
             _syntax_error(name, text, str(error)), next_step="mend the file there; https://toml.io says what is allowed"
         ) from error
     except RecursionError as error:
         raise ConfigurationError(f"{name}: lists or tables are nested too deeply to be read") from error
-    problems = list(_unusable(document, ()))
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: it holds a number that is too long to be read ({error})") from error
     if problems:
         raise _error(name, text, problems)
     try:
-        settings = Settings.model_validate_json(json.dumps(document), strict=True)
+        settings = Settings.model_validate_json(written, strict=True)
     except ValidationError as error:
         raise _error(name, text, [_problem(detail) for detail in _relevant(error)]) from error
     problems = list(inconsistencies(settings, roles={*ROLES, *roles}, tools=tools))
@@ -91,6 +95,8 @@ def _unusable(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     """Yield what TOML can say and no setting can mean."""
     if isinstance(value, datetime | date | time):
         yield path, "a date or time is not used in any setting"
+    elif isinstance(value, int) and abs(value) >= _LARGEST:
+        yield path, f"{_key(path)} is larger than any number that a setting can have"
     elif isinstance(value, float) and not math.isfinite(value):
         yield path, f"{_key(path)} must be finite, not {value}"
     elif isinstance(value, dict):

@@ -60,3 +60,5 @@ class Claim(Record):
     head: str
     """Commit that the claim is about."""
     draft: ClaimDraft
+    accepted: tuple[str, ...] = ()
+    """Tests whose changed expectation a person accepted: the author's claim on the same work, once more."""

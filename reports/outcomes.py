@@ -32,7 +32,8 @@ class ClaimLine:
     """`unit NAME`, or `whole change`."""
     tone: Tone
     word: str
-    """The verdict with its level; `refuted, mended` where a later claim of the same place holds."""
+    """The verdict with its level; `refuted, mended` where a later claim of the same place holds, and `inconclusive,
+    accepted` where it holds once a person has accepted what it changes."""
     last: bool
     """Whether it is the latest claim of its place: the one that counts."""
 
@@ -79,9 +80,9 @@ def line_up_claims(claims: Sequence[ClaimFacts]) -> tuple[ClaimLine, ...]:
         verdict = facts.verdict
         word = word_verdict(verdict)
         tone: Tone = _VERDICT_TONES[verdict.status] if verdict else "open"
-        end = claims[latest[facts.claim.unit]].verdict
-        if not last and tone != "good" and end is not None and end.status is VerdictStatus.PROVEN:
-            word += ", mended"
+        newest = claims[latest[facts.claim.unit]]
+        if not last and tone != "good" and newest.verdict and newest.verdict.status is VerdictStatus.PROVEN:
+            word += ", accepted" if newest.claim.accepted and newest.claim.head == facts.claim.head else ", mended"
         lines.append(ClaimLine(facts, name_place(facts.claim.unit), tone, word, last))
     return tuple(lines)
 
