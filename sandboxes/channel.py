@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,7 @@ from assay.sandboxes.frames import CHUNK, HEADER, VERSION, WINDOW, Frame, decode
 
 MOST_COMMANDS: Final = 40
 MOST_FILE_REQUESTS: Final = 16
-"""Together below the supervisor's table of helpers (HELPERS in supervisor.c), by a third."""
+"""Together below the supervisor's table of helpers (HELPERS in supervisor/helpers.h), by a third."""
 _PING_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 15.0
 """A supervisor that answers nothing for so long is taken for lost; its death is noticed at once."""
@@ -29,6 +30,7 @@ class _Request:
     held: list[bytes] = field(default_factory=list)
     window: int = WINDOW
     widened: asyncio.Event = field(default_factory=asyncio.Event)
+    during: ExitStack = field(default_factory=ExitStack)
 
 
 class Channel:
@@ -75,6 +77,7 @@ class Channel:
         *,
         command: bool = False,
         sink: Callable[[memoryview], None] | None = None,
+        during: AbstractContextManager[None] | None = None,
     ) -> list[bytes]:
         """Send a request and return its answer, in the pieces in which it came.
 
@@ -83,6 +86,8 @@ class Channel:
             body: chunks of at most CHUNK bytes that follow it.
             command: whether it counts as a command or as a request for files.
             sink: takes what comes of the answer before its end, as it comes; it is not returned then.
+            during: is entered when the request is sent, and left when the supervisor has done with it, or is lost: what
+                was cancelled and is slow to die still acts after its caller has gone.
 
         Raises SandboxLost, NotStarted and HelperDied. A request that is cancelled is ended in the sandbox first.
         """
@@ -95,6 +100,8 @@ class Channel:
         number = self._last_id
         request = _Request(self._loop.create_future(), slots, sink)
         request.answer.add_done_callback(_look_at)
+        if during is not None:
+            request.during.enter_context(during)
         self._requests[number] = request
         self._beat()
         self._write(encode_frame(number, Frame.OPEN, payload))
@@ -188,6 +195,7 @@ class Channel:
 
     def _finish(self, number: int, request: _Request) -> None:
         del self._requests[number]
+        request.during.close()
         request.slots.release()
         request.window += CHUNK  # a sender that waits goes on, and sees that the answer is there
         request.widened.set()

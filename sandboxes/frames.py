@@ -5,6 +5,7 @@ A frame is `u32 id, u32 type, u32 length, payload`, little endian, in both direc
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ WINDOW: Final = 1 << 20
 
 HEADER: Final = struct.Struct("<III")
 _U32: Final = struct.Struct("<I")
+_U32_MAX: Final = 2**32 - 1
 _RUN: Final = struct.Struct("<QIIII")
 _RESULT: Final = struct.Struct("<IIIQQ")
 _STREAM: Final = struct.Struct("<QI32s")
@@ -50,7 +52,7 @@ class Frame(IntEnum):
     LEAVE = 11
 
 
-def encode_frame(request: int, kind: Frame, payload: bytes = b"") -> bytes:
+def encode_frame(request: int, kind: IntEnum, payload: bytes = b"") -> bytes:
     """Return one frame."""
     return HEADER.pack(request, kind, len(payload)) + payload
 
@@ -68,6 +70,10 @@ def encode_run(
     """Return the payload that asks for a command; raises ValueError for what no command can be given."""
     if not arguments:
         raise ValueError("A command needs at least one argument.")
+    if not (math.isfinite(seconds) and 0 <= seconds <= _U32_MAX):
+        raise ValueError(f"A command cannot be given {seconds} seconds; 0 to {_U32_MAX} are possible.")
+    if not 0 <= output_limit <= _U32_MAX:
+        raise ValueError(f"Of a stream, {output_limit} bytes cannot be kept; 0 to {_U32_MAX} are possible.")
     if any("=" in name or not name for name in environment):
         raise ValueError("The name of an environment variable is empty or contains '='.")
     variables = [f"{name}={value}" for name, value in environment.items()]

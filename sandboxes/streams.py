@@ -137,6 +137,12 @@ class _Threads:
 
     def close(self) -> None:
         self._outgoing.put(None)
+        try:
+            # Whoever waits in `sendall` or `recv` learns of nothing else. TLS's own `shutdown` first stops encrypting,
+            # and a thread that sends just then would send in the clear.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+        except OSError:  # it has ended already
+            return
 
     def _read(self) -> None:
         error: Exception | None = None

@@ -7,6 +7,7 @@ import errno
 import posixpath
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,6 +29,9 @@ from assay.sandboxes.frames import (
 )
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.transfer import TreeTransfer
+
+Body = Callable[[], AsyncIterator[bytes]]
+"""Makes the body of a request, again for each attempt."""
 
 _RETRY_SECONDS: Final = 0.02
 _EXECUTABLE: Final = 1
@@ -93,42 +97,51 @@ class SupervisedSandbox:
         seconds = limits.seconds if timeout is None else timeout
         arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         limit = limits.output_bytes if output_limit is None else output_limit
-        payload = encode_run(
-            arguments,
-            {**self._environment, **(env or {})},
-            directory=posixpath.join(WORKSPACE, cwd),
-            seconds=seconds,
-            output_limit=limit,
-            stdin=bool(stdin),
-            report=report,
-        )
-        with self._transfer.disturbed():
-            return await self._run(payload, stdin, seconds, limit)
 
-    async def _run(self, payload: bytes, stdin: bytes, seconds: float, limit: int) -> CommandResult:
+        def encode(left: float) -> bytes:
+            return encode_run(
+                arguments,
+                {**self._environment, **(env or {})},
+                directory=posixpath.join(WORKSPACE, cwd),
+                seconds=left,
+                output_limit=limit,
+                stdin=bool(stdin),
+                report=report,
+            )
+
+        return await self._run(encode, stdin, seconds, limit)
+
+    async def _run(self, encode: Callable[[float], bytes], stdin: bytes, seconds: float, limit: int) -> CommandResult:
         """Where other commands use up the processes, there is none for this one: then it waits, in its own time."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         was_lost = self._channel.lost
+        payload = encode(seconds)
         while True:
             body = _chunks(stdin) if stdin else None
+            disturbed = self._transfer.disturbed()
             try:
-                answer = await self._channel.ask(payload, body, command=True)
+                answer = await self._channel.ask(payload, body, command=True, during=disturbed)
                 return decode_result(answer, seconds=seconds, output_limit=limit)
             except HelperDied as error:
                 if error.out_of_memory:
                     return CommandResult(ending=OutOfMemory())
-                self._channel.lose("the helper of a command was killed")
-                raise SandboxLost("The sandbox was lost, because the helper of a command was killed.") from error
+                raise self._lose("the helper of a command was killed") from error
             except SandboxLost:
                 # A kernel of the sandbox's own ends as a whole for want of memory: what ran in it ended so, too.
                 if was_lost or self._ran_out_of_memory is None or not await self._ran_out_of_memory():
                     raise
                 return CommandResult(ending=OutOfMemory())
             except NotStarted:
-                if loop.time() >= deadline:
-                    return CommandResult(ending=TimedOut(seconds=seconds), seconds=seconds)
                 await asyncio.sleep(_RETRY_SECONDS)
+                left = deadline - loop.time()
+                if left <= 0:
+                    return CommandResult(ending=TimedOut(seconds=seconds), seconds=seconds)
+                payload = encode(left)
+
+    def _lose(self, reason: str) -> SandboxLost:
+        self._channel.lose(reason)
+        return SandboxLost(f"The sandbox was lost, because {reason}.")
 
     async def read(self, path: str, *, limit: int = 50_000_000) -> bytes:
         """Return the content of a file; see `Sandbox.read`. SandboxRefused for what is no regular file."""
@@ -146,11 +159,10 @@ class SupervisedSandbox:
         """Write a file whole; see `Sandbox.write`. A file that is there keeps its mode, and may gain execution."""
         place = posixpath.join(WORKSPACE, path)
         payload = b"w" + struct.pack("<I", _EXECUTABLE if executable else 0) + _encode_path(place)
-        with self._transfer.disturbed():
-            try:
-                decode_content(await self._ask(payload, _chunks(data)))
-            except Refusal as refusal:
-                raise _translate(refusal) from None
+        try:
+            decode_content(await self._ask(payload, lambda: _chunks(data), disturbing=True))
+        except Refusal as refusal:
+            raise _translate(refusal) from None
 
     async def put_tree(self, tree: Tree, contents: Contents, *, root: str = WORKSPACE) -> None:
         """Make `root` hold exactly `tree`; see `Sandbox.put_tree`. A `.git` at the root stays."""
@@ -174,16 +186,26 @@ class SupervisedSandbox:
         """Return the processes alive in the sandbox, the supervisor left out."""
         return decode_processes(await self._ask(b"s", None))
 
-    async def _ask(self, payload: bytes, body: AsyncIterator[bytes] | None) -> bytes:
-        """Ask for files; the supervisor's own troubles become errors of assay's."""
+    async def _ask(
+        self, payload: bytes, body: Body | AsyncIterator[bytes] | None, *, disturbing: bool = False
+    ) -> bytes:
+        """Ask for files; the supervisor's own troubles become errors of assay's.
+
+        A body that can be made only once is asked for only once.
+        """
         while True:
+            chunks = body() if callable(body) else body
+            during: AbstractContextManager[None] | None = self._transfer.disturbed() if disturbing else None
             try:
-                return b"".join(await self._channel.ask(payload, body))
+                return b"".join(await self._channel.ask(payload, chunks, during=during))
             except NotStarted as error:
-                if body is not None or error.number not in (errno.EAGAIN, errno.ENOMEM):
+                once = body is not None and not callable(body)
+                if once or error.number not in (errno.EAGAIN, errno.ENOMEM):
                     raise DiskFull(f"The sandbox cannot start a helper for files ({error}).") from error
                 await asyncio.sleep(_RETRY_SECONDS)
             except HelperDied as error:
+                if not error.out_of_memory:
+                    raise self._lose("the helper of a request for files was killed") from error
                 raise DiskFull("The sandbox's memory, which holds its files, too, is used up.") from error
 
     async def hold(self) -> None:

@@ -98,3 +98,18 @@ def test_impossible_variables(name: str) -> None:
     """A variable's name is not empty and has no equals sign."""
     with pytest.raises(ValueError, match="environment variable"):
         encode_run(["x"], {name: "1"}, directory="/", seconds=1, output_limit=1, stdin=False, report=False)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), 2.0**32])
+def test_impossible_times(seconds: float) -> None:
+    """A command has a time that is a number, not negative, and fits into the request."""
+    with pytest.raises(ValueError, match="cannot be given"):
+        encode_run(["x"], {}, directory="/", seconds=seconds, output_limit=1, stdin=False, report=False)
+
+
+@pytest.mark.parametrize("limit", [-1, 2**32])
+def test_impossible_limits(limit: int) -> None:
+    """What is kept of a stream fits into the request; the most that does is taken."""
+    with pytest.raises(ValueError, match="cannot be kept"):
+        encode_run(["x"], {}, directory="/", seconds=1, output_limit=limit, stdin=False, report=False)
+    assert encode_run(["x"], {}, directory="/", seconds=0, output_limit=2**32 - 1, stdin=False, report=False)

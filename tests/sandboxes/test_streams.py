@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -92,3 +93,25 @@ async def test_closing_ends_the_stream(kind: type[socket.socket]) -> None:
     assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 1), 5) == b""
     theirs.close()
     await asyncio.wait_for(listener.lost, 5)
+
+
+@pytest.mark.parametrize("kind", [socket.socket, OtherSocket])
+async def test_closing_ends_a_stream_that_nobody_reads(kind: type[socket.socket]) -> None:
+    """What the other side does not take keeps no thread: the end is told, and the threads end."""
+    before = set(threading.enumerate())
+    ours, theirs = socket.socketpair()
+    listener = Listener()
+    demultiplexer = Demultiplexer()
+    demultiplexer.deliver_to(listener)
+    stream = await open_stream(kind(fileno=ours.detach()), demultiplexer)
+    threads = set(threading.enumerate()) - before
+    stream.write(bytes(20_000_000))
+    theirs.setblocking(False)
+    assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(theirs, 1), 5) == b"\0"  # it is being sent
+    stream.close()
+    await asyncio.wait_for(listener.lost, 5)
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 5)
+        assert not thread.is_alive()
+    stream.close()
+    theirs.close()
