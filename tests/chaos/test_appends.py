@@ -112,7 +112,6 @@ def test_what_is_broken_is_seen(lab: Laboratory, course: Course) -> None:
         ({"tree": "0" * 40}, "tree is 000"),
         ({"commands": 9}, "commands is 9"),
         ({"keys": {}}, "'delivered' is in the ledger 0 times and not 1"),
-        ({"repeated": ("delivered",)}, "more than once: delivered"),
         ({"found": ("sha256:0",)}, "what the ledger held at the kill"),
         ({"branches": {"main": "1" * 40}}, "1 branches and not two"),
         ({"branches": {"main": "1" * 40, "other": "2" * 40}}, "other branches"),

@@ -173,6 +173,10 @@ async def test_an_accepted_expectation_is_proven_again(world: World) -> None:
     ]
     verdict = state.units["one"].verdict
     assert verdict and (await world.services.load(verdict, Verdict)).status is VerdictStatus.PROVEN
+    made = [entry.key for entry in await world.services.ledger.entries(RUN, kinds=(EntryKind.CLAIM_MADE,))]
+    assert made == ["claim:one.1", "claim:one.1.accepted"]
+    proven = await world.services.ledger.find(RUN, "verdict:one.1.accepted")
+    assert proven and proven.digest in world.in_repo("log", "-1", "--format=%B", "assay/do-it")
 
 
 async def test_what_is_open_besides_an_accepted_expectation_is_asked_apart(world: World) -> None:
@@ -200,6 +204,21 @@ async def test_the_whole_is_proven_with_what_was_accepted(world: World) -> None:
     assert finished(state, RunStatus.DELIVERED)
     whole = next(c for c in world.bench.cases if c.claim.id.startswith("whole"))
     assert whole.accepted_expectations == ("tests/test_old.py::test_rounding",)
+
+
+@pytest.mark.parametrize("answer", [DecisionType.APPROVE, DecisionType.REJECT])
+async def test_an_inconclusive_whole_is_asked_about_as_one(world: World, answer: DecisionType) -> None:
+    """It has no coder to go back to, so nobody is offered that; approved it goes to delivery, rejected it ends."""
+    world.bench.verdicts = {"whole.1": VerdictStatus.INCONCLUSIVE}
+    acts = {("coder", "one", 1): claims_a_change}
+    state = await world.go(plan=CHAIN, acts=acts, answers={"inconclusive:whole": (answer, "")})
+    assert finished(state, RunStatus.DELIVERED if answer is DecisionType.APPROVE else RunStatus.INCONCLUSIVE)
+    (question,) = [q for q in world.asked if q.id.startswith("inconclusive:whole")]
+    assert (question.kind, question.allowed) == (
+        CheckpointKind.INCONCLUSIVE,
+        (DecisionType.APPROVE, DecisionType.REJECT),
+    )
+    assert "proven again" not in question.description
 
 
 async def test_a_declined_unit_ends_the_run_as_declined(world: World) -> None:

@@ -176,3 +176,21 @@ def test_a_rule_can_be_found_again() -> None:
     assert locate(FULL, ("agents", "coder", "rules", "deny", 1)) == (17, 3)
     assert locate(FULL, ("agents", "coder", "rules", "ask", 0)) == (19, 8)
     assert locate(FULL, ("nowhere",)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "1" * 5000, "a number that is too long"),
+        ("a = 0x" + "f" * 5000, "x.toml:1:1: a is larger than any number"),
+        ("[sandboxes.x.limits]\ninodes = 0x" + "f" * 30, "x.toml:2:1: sandboxes.x.limits.inodes is larger"),
+        ("[sandboxes.x.limits]\ninodes = -0x".replace("-0x", "-") + "9" * 30, "x.toml:2:1: sandboxes.x.limits.inodes"),
+        (".".join("a" * 3000) + " = 1", "nested too deeply"),
+        ("a = " + "[" * 3000, "nested too deeply"),
+    ],
+)
+def test_what_cannot_be_read_is_a_mistake_in_the_file(text: str, said: str) -> None:
+    """Numbers without end and nesting without end are the file's fault, and are said to be."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_settings(text, name="x.toml")
+    assert said in str(caught.value)

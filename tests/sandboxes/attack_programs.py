@@ -121,7 +121,7 @@ ATTACKS: Final = {
         tells="Too many open files",
     ),
     "programs replaced": Attack(
-        program="for p in /bin/sh /usr/bin/git /usr/bin/python3 /assay; do rm -f $p; echo x > $p; done;"
+        program="for p in /bin/sh /usr/bin/git /usr/bin/python3 /.assay/supervisor; do rm -f $p; echo x > $p; done;"
         " mkdir bin; for p in sh git python3; do printf '#!/bin/true\\n' > bin/$p; chmod +x bin/$p; done;"
         " PATH=/workspace/bin:$PATH; export PATH; echo PATH=$PATH > /tmp/.profile; git --version; rm -r bin",
         shell=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -193,11 +194,14 @@ async def test_what_nobody_asks_for_goes(client: docker.DockerClient, profile: S
         await settled(provider)
         await until(client, 1)
         await until(client, 0)
-        provider.prepare(profile, -5)
-        provider.prepare(profile, 2)
+        provider.prepare(profile, 1)
         await settled(provider)
-        provider.prepare(profile, -2)
-        await until(client, 0)
+        (old,) = await until(client, 1)
+        assert provider._pool._ageing is not None
+        provider._pool._ageing.cancel()  # nobody has come by to give it up
+        await asyncio.sleep(0.6)
+        async with await provider.open(profile, OWNER) as box:
+            assert not old.startswith(box.id)
 
 
 async def test_a_profile_keeps_some_ready(
@@ -227,14 +231,14 @@ async def test_the_pool_is_bounded(
 
 
 async def test_whoever_comes_too_early_waits_for_the_next(
-    provider: DockerProvider, engine: WatchedEngine, profile: SandboxProfile
+    provider: DockerProvider, engine: WatchedEngine, client: docker.DockerClient, profile: SandboxProfile
 ) -> None:
     """A caller takes what is being started for it; one that is cancelled meanwhile leaves nothing behind."""
     provider.prepare(profile, 1)
     while "create_container" not in engine.calls:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     waiting = asyncio.create_task(provider.open(profile, OWNER))
-    await waiting
+    await (await waiting).close()
     assert engine.calls.count("create_container") == 1
     provider.prepare(profile, 1)
     while engine.calls.count("create_container") < 2:  # noqa: ASYNC110
@@ -245,6 +249,37 @@ async def test_whoever_comes_too_early_waits_for_the_next(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await settled(provider)
+    await until(client, 0)
+
+
+class Broken(WatchedEngine):
+    """An engine whose answer cannot be taken, for want of descriptors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaks = asyncio.Event()
+
+    async def attach(self, container: str) -> socket.socket:
+        await self.breaks.wait()
+        raise OSError(24, "Too many open files")
+
+
+async def test_whoever_waits_hears_whatever_ends_the_pool(profile: SandboxProfile) -> None:
+    """An error that nobody foresaw leaves no caller waiting: each tries by itself, and meets it."""
+    engine = Broken()
+    async with DockerProvider(engine) as provider:
+        provider.prepare(profile, 1)
+        while provider._pool._filler is None or "create_container" not in engine.calls:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(provider.open(profile, OWNER))
+        await asyncio.sleep(0.05)
+        filler = provider._pool._filler
+        engine.breaks.set()
+        with pytest.raises(OSError, match="Too many"):
+            await asyncio.wait_for(waiting, 20)
+        assert filler is not None
+        with pytest.raises(OSError, match="Too many"):
+            await filler
 
 
 async def test_a_pool_that_cannot_be_filled_is_silent(provider: DockerProvider, profile: SandboxProfile) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from assay.records.base import digest_of_bytes
 from assay.records.entries import EntryKind
 from assay.store.clocks import SystemClock
 from assay.store.ledger import SqliteLedger
+from assay.store.protocol import NewEntry
 from assay.store.redaction import Redactor
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -305,3 +306,44 @@ async def test_closing_twice_is_fine_and_nothing_works_afterwards(path: Path) ->
     await ledger.close()
     with pytest.raises(RuntimeError):
         await ledger.runs()
+
+
+async def test_only_what_can_be_told_again_is_not_flushed(path: Path) -> None:
+    """Entries that are recoverable are committed without a flush; the next other one flushes, and so does forgetting.
+
+    Decided by SQLite's own setting (pragma_synchronous: 1 is NORMAL, 2 is FULL), which holds for the next commit.
+    """
+    async with SqliteLedger(path, SystemClock()) as ledger:
+
+        def new(key: str) -> Callable[[], list[NewEntry]]:
+            return lambda: [NewEntry(EntryKind.NOTE_LEFT, key)]
+
+        async def setting() -> int:
+            return int(await ledger._call(lambda: ledger._open().execute("PRAGMA synchronous").fetchone()[0]))
+
+        assert await setting() == 2
+        await ledger.append_all("r", new("a"), recoverable=True)
+        assert await setting() == 1
+        await asyncio.gather(ledger.append_all("r", new("b"), recoverable=True), ledger.append_all("r", new("c")))
+        assert await setting() == 2, "one that has to be durable makes the whole batch durable"
+        await ledger.append_all("r", new("d"), recoverable=True)
+        await ledger.append("r", EntryKind.NOTE_LEFT, "e")
+        assert await setting() == 2
+        await ledger.append_all("r", new("f"), recoverable=True)
+        await ledger.forget("r")
+        assert await setting() == 2
+
+
+async def test_what_comes_before_entries_and_fails_keeps_them_out(path: Path) -> None:
+    """An error of the one who makes the entries is theirs; what was appended beside is there."""
+
+    def full() -> list[NewEntry]:
+        raise DiskFull("no space left for the transcript")
+
+    async with SqliteLedger(path, SystemClock()) as ledger:
+        outcomes = await asyncio.gather(
+            ledger.append_all("r", full), ledger.append("r", EntryKind.NOTE_LEFT, "beside"), return_exceptions=True
+        )
+        assert isinstance(outcomes[0], DiskFull)
+        assert [entry.key for entry in await ledger.entries("r")] == ["beside"]
+        await ledger.verify("r")

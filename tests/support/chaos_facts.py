@@ -31,8 +31,6 @@ class Facts(Record):
     """The same at the end."""
     keys: dict[str, int]
     """What was recorded, by names that depend on no time and no run, and how often."""
-    repeated: tuple[str, ...]
-    """Keys that are in the ledger more than once."""
     branches: dict[str, str]
     """Of the target repository, with their commits."""
     delivered: str | None
@@ -81,7 +79,6 @@ async def look(house: House, run: str, path: Path, found: Sequence[Entry], point
         found=tuple(entry.digest for entry in found),
         digests=tuple(entry.digest for entry in entries),
         keys=dict(Counter(_name(entry) for entry in entries if entry.kind not in _LIFE)),
-        repeated=_repeated(entries),
         branches=branches,
         delivered=str(delivered.body["commit"]) if delivered else None,
         tree=trees[0] if len(trees) == 1 else None,
@@ -94,11 +91,6 @@ async def look(house: House, run: str, path: Path, found: Sequence[Entry], point
         sandboxes=len(getattr(house.sandboxes, "open_sandboxes", ())),
         points=points,
     )
-
-
-def _repeated(entries: Sequence[Entry]) -> tuple[str, ...]:
-    counts = Counter(entry.key for entry in entries)
-    return tuple(key for key, count in counts.items() if count > 1)
 
 
 def _name(entry: Entry) -> str:
@@ -154,8 +146,6 @@ def _different_ledgers(whole: Facts, resumed: Facts) -> Iterator[str]:
         was, now = whole.keys.get(key, 0), resumed.keys.get(key, 0)
         if was != now:
             yield f"{key!r} is in the ledger {now} times and not {was}"
-    if resumed.repeated:
-        yield f"keys are in the ledger more than once: {', '.join(resumed.repeated)}"
     if resumed.digests[: len(resumed.found)] != resumed.found:
         yield "what the ledger held at the kill is not what it begins with now"
 
