@@ -16,7 +16,7 @@ from assay.sandboxes.images.recipes import Recipe, repository
 from assay.sandboxes.layers import BASE_LABEL, LAYER_LABEL, prune_layers
 
 _IN_USE: Final = 409
-_UNNAMED: Final = "<none>:<none>"
+_UNNAMED: Final = ("<none>:<none>", "<none>@<none>")
 
 Kind = Literal["profile", "dependencies", "supervised", "unfinished"]
 
@@ -29,6 +29,7 @@ class HeldImage(Record):
     """`profile`: made by a recipe; `dependencies`: a project's upon one; `supervised`: either with the supervisor
     in it, from which containers are made; `unfinished`: left by a build that was killed."""
     names: tuple[str, ...]
+    """By tag, and by digest where a registry knows it."""
     created: int
     """Seconds since 1970."""
     size: int
@@ -38,7 +39,8 @@ class HeldImage(Record):
     lock: str | None
     """Path of the lock file."""
     needed: bool
-    """Whether it is what a recipe makes now, or was used lately."""
+    """Whether it is what a recipe makes now or what profiles find by its name, was used lately, or has a name that is
+    not assay's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ async def list_held(
     for _ in range(2):
         held = [
             one.model_copy(update={"needed": False})
-            if one.upon is not None and (one.upon in gone or one.upon not in present)
+            if one.upon is not None and _own_names(one.names) and (one.upon in gone or one.upon not in present)
             else one
             for one in held
         ]
@@ -93,7 +95,7 @@ async def prune_images(
 ) -> tuple[str, ...]:
     """Remove what builds left behind and the images that nobody needs any more; return the ids removed.
 
-    An image that a container still uses stays, and so does one with a name that is not assay's own.
+    An image that a container still uses stays, one with a name that is not assay's own, and `NAME:latest` of a recipe.
     Waits for a build that is under way with the same cache.
 
     Args:
@@ -109,12 +111,9 @@ async def prune_images(
         held = await list_held(engine, recipes, places, unused_days=unused_days)
         order = ("supervised", "dependencies", "profile", "unfinished")
         for one in sorted((one for one in held if not one.needed), key=lambda one: order.index(one.kind)):
-            names = [name for name in one.names if name != _UNNAMED]
-            if not all(name.startswith(repository("")) for name in names):
-                continue
-            if dry or await _remove(engine, names or [one.id]):
+            if dry or await _remove(engine, list(one.names) or [one.id]):
                 removed.append(one.id)
-                progress(f"{'would remove' if dry else 'removed'} {names[0] if names else one.id}")
+                progress(f"{'would remove' if dry else 'removed'} {one.names[0] if one.names else one.id}")
         removed += await prune_layers(engine, dry=dry)
         if not dry:
             places.sweep(recipes_kept={f"{recipe.name}-{recipe.key}" for recipe in recipes})
@@ -123,7 +122,9 @@ async def prune_images(
 
 def _held(attributes: Mapping[str, Any], wanted: _Wanted) -> HeldImage:
     labels = attributes.get("Labels") or {}
-    names = tuple(name for name in attributes.get("RepoTags") or () if name != _UNNAMED)
+    # An image that somebody pulled by its digest has no tag. It has the labels of the one that it was made from.
+    listed = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
+    names = tuple(name for name in listed if name not in _UNNAMED)
     kind, needed = _judge(labels, names, int(attributes["Created"]), wanted)
     return HeldImage(
         id=attributes["Id"],
@@ -138,16 +139,24 @@ def _held(attributes: Mapping[str, Any], wanted: _Wanted) -> HeldImage:
 
 
 def _judge(labels: Mapping[str, str], names: tuple[str, ...], created: int, wanted: _Wanted) -> tuple[Kind, bool]:
-    """Return what an image is, and whether it is needed as far as its own labels tell."""
+    """Return what an image is, and whether it is needed as far as its own labels and names tell."""
+    foreign = not _own_names(names)
     if LAYER_LABEL in labels:
         return "supervised", True
     if UPON_LABEL in labels:
         if not names:
             return "unfinished", False
-        return "dependencies", max(created, *map(wanted.places.last_use, names)) >= wanted.used_since
+        return "dependencies", foreign or max(created, *map(wanted.places.last_use, names)) >= wanted.used_since
     if labels.get(STATE_LABEL) != READY:
-        return "unfinished", False
-    return "profile", (labels[NAME_LABEL], labels.get(RECIPE_LABEL, "")) in wanted.recipes
+        return "unfinished", foreign
+    name, key = labels[NAME_LABEL], labels.get(RECIPE_LABEL, "")
+    # Profiles find it by this name though its recipe has changed since, and only it knows the base that was chosen.
+    found = f"{repository(name)}:latest" in names and any(name == known for known, _ in wanted.recipes)
+    return "profile", foreign or found or (name, key) in wanted.recipes
+
+
+def _own_names(names: tuple[str, ...]) -> bool:
+    return all(name.startswith(repository("")) for name in names)
 
 
 async def _remove(engine: Engine, names: list[str]) -> bool:
