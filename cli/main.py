@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -279,8 +278,3 @@ def policy_check(
         from assay.cli import starting
 
         starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config, state=state)
-
-
-def main() -> None:
-    """Entry point of the `assay` command."""
-    app(prog_name="assay", args=sys.argv[1:])

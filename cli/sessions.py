@@ -69,7 +69,8 @@ async def _supervise(work: Callable[[Streams], Coroutine[Any, Any, T]], streams:
 
     for outlet in (streams.out, streams.err):
         outlet.on_broken = lambda: call_in(loop, stop_unread)
-    signals = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    signals = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
     for number in signals:
         loop.add_signal_handler(number, stop, number)
     try:
@@ -81,6 +82,7 @@ async def _supervise(work: Callable[[Streams], Coroutine[Any, Any, T]], streams:
         unread = not await streams.drain(_PATIENCE if asked else None)
         for number in signals:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
     if asked or streams.broken:
         stopped = Stopped(asked[0] if asked else signal.SIGPIPE)
         stopped.heard = stopped.heard and not unread

@@ -113,7 +113,7 @@ def test_resumed_from_the_command_line(one: Called) -> None:
     """`assay resume RUN` is all that a person has to say; the run ends proven and delivered."""
     (world,) = kill_all(one.lab, [("evidence:regression.head", "after")])
     (run,) = (world.path / "state" / "runs").iterdir()
-    assay = [sys.executable, "-c", "from assay.cli.main import main; main()", "resume", run.name, "--json"]
+    assay = [sys.executable, "-c", "from assay.cli.entry import main; main()", "resume", run.name, "--json"]
     ended = subprocess.run(
         [*assay, "--decisions", str(one.lab.ticket.decisions)],
         env={**os.environ, "ASSAY_STATE": str(world.path / "state")},

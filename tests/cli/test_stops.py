@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,10 +79,40 @@ def test_two_signals_end_at_once(project: Project, start: Start) -> None:
 def test_a_stop_before_anything_began(project: Project, start: Start) -> None:
     """While it still loads, Ctrl-C ends it without a traceback and without a run."""
     process = start("runs", env={**os.environ, "PYTHONDEVMODE": "0"})
-    time.sleep(0.3)  # somewhere in its imports; where exactly must not matter
+    while "pydantic_core" not in Path(f"/proc/{process.pid}/maps").read_text():  # somewhere in its imports
+        assert process.poll() is None
     said = stop(process, signal.SIGINT)
     assert said.code in (130, 0, -signal.SIGINT)
+    assert "Traceback" not in said.err
     assert call("runs", "--json").out == ""
+
+
+_INTERRUPTED = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+{load}
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "code", "traceback"),
+    [
+        ("from assay.cli.entry import main; main()", -signal.SIGINT, False),
+        ("import assay.cli.main", -signal.SIGINT, True),  # what the entry spares its users
+    ],
+)
+def test_a_stop_in_an_import_is_no_exception(load: str, code: int, traceback: bool) -> None:
+    """Ctrl-C cannot come up as an exception in the middle of an import, which might wrap it."""
+    program = [sys.executable, "-c", _INTERRUPTED.format(load=load)]
+    ready = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", ready, *program], check=False, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, traceback), done.stderr
 
 
 def test_a_check_is_stopped(project: Project, start: Start) -> None:
