@@ -56,6 +56,8 @@ class Order:
     """Ids to run; None runs all."""
     expected: tuple[str, ...] = ()
     """Ids that have to be reported, as evidence shows them."""
+    arguments: tuple[str, ...] = ()
+    """Added to pytest's."""
     scope: str = ""
     """For what it is executed anew, although the same was executed for something else."""
     plain: bool = False
@@ -132,6 +134,7 @@ class Bench:
             "scope": order.scope,
             "modules": list(order.modules),
             "select": None if order.select is None else list(order.select),
+            "arguments": list(order.arguments),
             "check": None if order.check is None else order.check.model_dump(mode="json"),
         }
         name = order.purpose.replace(" ", "-").replace("'", "")
@@ -228,8 +231,17 @@ class Bench:
     async def _tests(self, sandbox: Sandbox, order: Order, tree: Tree, name: str) -> Evidence:
         started = self._clock.now()
         project = ProjectSettings() if order.plain else self._settings.project
-        contents, modules, select = self._git.contents, order.modules, order.select
-        run = await asyncio.to_thread(lambda: prepare(project, tree, contents, modules=modules, select=select))
+        contents = self._git.contents
+        run = await asyncio.to_thread(
+            lambda: prepare(
+                project,
+                tree,
+                contents,
+                modules=order.modules,
+                select=order.select,
+                arguments=order.arguments,
+            )
+        )
         for path, data in run.files.items():
             await sandbox.write(path, data)
         variables = environment(project)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from assay.evidence.expectations import Reading
 from assay.evidence.protocol import Case
@@ -27,8 +27,25 @@ class Subject(StrEnum):
     CHECK = "author's check"
 
 
-Variant = Literal["base", "head", "null-raise", "null-return"]
-"""Which source: the base's, the head's, or the head's with the changed functions taken out."""
+Variant = Literal[
+    "base",
+    "head",
+    "null-raise",
+    "null-return",
+    "twin",
+    "twin-base",
+    "jittered",
+    "jittered-base",
+    "ablated",
+    "covered",
+]
+"""Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
+perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
+of the change, and the head while its lines are counted (S13).
+"""
+
+BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base"})
+"""The variants with the base's source."""
 
 
 class Trial(Record):
@@ -36,6 +53,8 @@ class Trial(Record):
 
     subject: Subject
     variant: Variant
+    part: str = ""
+    """Of what it is a trial, where the variant has several: one set of surroundings, one part of the change."""
     replicate: int = 0
     alone: bool = False
     """Whether only suspects ran, to see whether a failure reproduces; else everything of the subject."""
@@ -80,17 +99,22 @@ class Book:
         self.lost = tuple(t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
         """Trials whose sandbox was lost."""
         self._seconds = {i: r.evidence.seconds for i, r in held.items()}
-        self._places: dict[tuple[Subject, Variant, bool, str | None], list[Reading]] = {}
+        self._places: dict[tuple[Subject, Variant, str, bool, str | None], list[Reading]] = {}
         for trial in sorted(facts.trials, key=lambda t: t.replicate):
             if trial.evidence in held:
-                place = (trial.subject, trial.variant, trial.alone, trial.check)
+                place = (trial.subject, trial.variant, trial.part, trial.alone, trial.check)
                 self._places.setdefault(place, []).append(held[trial.evidence])
 
     def all(
-        self, subject: Subject, variant: Variant, *, alone: bool = False, check: str | None = None
+        self, subject: Subject, variant: Variant, *, part: str = "", alone: bool = False, check: str | None = None
     ) -> tuple[Reading, ...]:
         """Return the executions at this place, by replicate."""
-        return tuple(self._places.get((subject, variant, alone, check), ()))
+        return tuple(self._places.get((subject, variant, part, alone, check), ()))
+
+    def parts(self, subject: Subject, variant: Variant) -> tuple[str, ...]:
+        """Return of which parts there are executions, in the order in which they were made."""
+        found = (t.part for t in self.facts.trials if (t.subject, t.variant) == (subject, variant))
+        return tuple(dict.fromkeys(found))
 
     def first(self, subject: Subject, variant: Variant) -> Reading | None:
         """Return the first full execution at this place, or None where there was none."""

@@ -32,6 +32,7 @@ from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
+from assay.evidence.trials import Trials
 from assay.policies.settings import Settings
 from assay.records.base import canonical_json, digest_of
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
@@ -118,14 +119,15 @@ class Assayer:
         if not is_admitted(facts):
             return judge(facts, ())
         async with self._sealed(case.run) as bench:  # S4
-            course = Course(facts, layout, bench, self._git, self._cache)  # S5: each of its trees is composed
+            trials = self._trials(facts, layout, bench)
+            course = Course(trials)  # S5: each of its trees is composed
             await course.run_base()  # S7 base/base, and S10 without the work
             await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
             await course.run_confirmations()
             if not course.is_refuted:
                 await course.run_brought()  # S7 base/head
                 await course.run_controls()  # S8
-            return judge(course.facts, course.evidence.values())
+            return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
         """Return what the trees and the settings say, before anything is executed."""
@@ -159,22 +161,25 @@ class Assayer:
         if allowed.outcome != "passed":
             return BlankResult(status="failed", reasons=allowed.reasons)
         async with self._sealed(run) as bench:
-            course = Course(facts, layout, bench, self._git, self._cache)
-            await course.run_blank()
-        return judge_blank(course.book, layout.module_names())
+            trials = self._trials(facts, layout, bench)
+            await Course(trials).run_blank()
+        return judge_blank(trials.book, layout.module_names())
 
     async def examine(self, case: Case, doubt: Doubt, *, key: str) -> DoubtResult:
         """Execute a doubt's check at the head (and at the base) in fresh sandboxes."""
         facts, layout = await self._look(case)
         async with self._sealed(case.run) as bench:
-            course = Course(facts, layout, bench, self._git, self._cache)
-            await course.run_doubt(doubt.check, key)
-        return judge_doubt(course.book, doubt.check.id)
+            trials = self._trials(facts, layout, bench, scope=key)
+            await Course(trials).run_doubt(doubt.check, key)
+        return judge_doubt(trials.book, doubt.check.id)
 
     async def _look(self, case: Case) -> tuple[Facts, Layout]:
         claimed, adopted = examine_claim(case), await adopt(self._git, case.claim)
         layout = await lay_out(self._git, self._settings, case, adopted)
         return await asyncio.to_thread(self._survey, case, claimed, adopted, layout), layout
+
+    def _trials(self, facts: Facts, layout: Layout, bench: Bench, scope: str | None = None) -> Trials:
+        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id)
 
     @asynccontextmanager
     async def _sealed(self, run: str) -> AsyncIterator[Bench]:

@@ -72,6 +72,7 @@ def prepare(
     *,
     modules: Sequence[str] = (),
     select: Iterable[str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Run:
     """Return what to send into a sandbox in which `tree` lies.
 
@@ -81,6 +82,7 @@ def prepare(
         contents: bytes of the tree.
         modules: test files relative to the project's root; none means what the configuration names.
         select: ids to run; None runs everything that is collected.
+        arguments: added to pytest's, after the project's own.
     """
     key = secrets.token_bytes(32)
     root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
@@ -88,7 +90,7 @@ def prepare(
         *("python3", "-I", "-B", LAUNCHER, WORKSPACE, _import_path(project)),
         *("-c", find_configuration(project, tree, contents) or EMPTY_INI, f"--rootdir={root}", f"--confcutdir={root}"),
         *("-o", f"cache_dir={PLACE}/cache", *project.test_command),
-        *("-q", "--tb=short", "--continue-on-collection-errors", LAST_OPTION, *modules),
+        *("-q", "--tb=short", "--continue-on-collection-errors", *arguments, LAST_OPTION, *modules),
     )
     control = f"test_{secrets.token_hex(5)}"
     task = {"key": key.hex(), "control": control, "select": None if select is None else sorted(select)}

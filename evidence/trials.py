@@ -1,0 +1,216 @@
+"""The trials of one proof: how something is executed at a place of it, and the books that are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from assay.evidence.baseline import BaselineCache
+from assay.evidence.controls import Null
+from assay.evidence.environment import CANARY_FAILS, CANARY_FILE, CANARY_PASSES, canary_tree
+from assay.evidence.execution import Bench, Order
+from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
+from assay.evidence.layout import Layout
+from assay.records.checks import Check, ExpectTests
+from assay.records.evidence import Cell, Evidence, Side
+from assay.store.git import GitStore
+
+_PURPOSES: Final[dict[Variant, str]] = {
+    "base": "",
+    "head": "",
+    "null-raise": " where functions raise",
+    "null-return": " where functions return nothing",
+    "twin": " with perturbed expectations",
+    "twin-base": " with perturbed expectations",
+    "jittered": " in other surroundings",
+    "jittered-base": " in other surroundings",
+    "ablated": " without a part of the change",
+    "covered": " with coverage",
+}
+
+
+class Trials:
+    """Executes what a proof asks for and keeps the books of it.
+
+    Args:
+        facts: of the case; trials are added to them.
+        layout: the trees.
+        bench: where to execute.
+        git: where trees are written.
+        cache: baselines of other runs; None keeps none.
+        scope: for what canaries are executed; the same one is never executed twice.
+    """
+
+    def __init__(
+        self, facts: Facts, layout: Layout, bench: Bench, git: GitStore, cache: BaselineCache | None, scope: str
+    ) -> None:
+        self._base_facts = facts
+        self.layout = layout
+        self.git = git
+        self._bench = bench
+        self._cache = cache
+        self._scope = scope
+        self._trials: list[Trial] = []
+        self.evidence: dict[str, Evidence] = {}
+
+    @property
+    def facts(self) -> Facts:
+        """The facts with all trials so far."""
+        raisers = {o.raised_in for e in self.evidence.values() for o in e.outcomes if o.raised_in}
+        tests = frozenset(filter(self.layout.is_test, raisers))
+        return self._base_facts.model_copy(update={"trials": tuple(self._trials), "test_files": tests})
+
+    @property
+    def book(self) -> Book:
+        """Everything so far, to be read."""
+        return Book(self.facts, self.evidence.values())
+
+    async def suite(
+        self,
+        subject: Subject,
+        variant: Variant,
+        *,
+        tree: str | None = None,
+        part: str = "",
+        replicate: int = 0,
+        modules: tuple[str, ...] = (),
+        select: tuple[str, ...] | None = None,
+        expected: tuple[str, ...] = (),
+        arguments: tuple[str, ...] = (),
+        alone: bool | None = None,
+    ) -> None:
+        """Execute tests once.
+
+        Args:
+            subject: whose tests.
+            variant: of which source, and how it or its tests were altered.
+            tree: git tree to lay down; None is what the layout has for subject and variant.
+            part: of what it is a trial, where a variant has several.
+            replicate: number of the repetition.
+            modules: test files; none means the whole suite.
+            select: ids to run; None runs all.
+            expected: ids that have to be reported.
+            arguments: added to pytest's.
+            alone: whether only suspects run; None: where ids were selected from an unaltered tree.
+        """
+        cell, trusted = self.cell(subject, variant), self._base_facts.case.trusted
+        given = {Subject.VISIBLE: trusted.visible, Subject.HELD_OUT: trusted.held_out}
+        order = Order(
+            purpose=subject.value + _PURPOSES[variant],
+            cell=cell,
+            commit=self._commit(cell),
+            tree=await self._tree(subject, variant, cell) if tree is None else tree,
+            overlay=given.get(subject),
+            replicate=replicate,
+            modules=modules,
+            select=select,
+            expected=expected,
+            arguments=arguments,
+        )
+        if alone is None:
+            alone = select is not None and variant in ("base", "head")
+        await self._run(subject, variant, order, alone=alone, part=part)
+
+    async def canary(self) -> None:
+        """Execute one test that must pass and one that must fail."""
+        tree, fresh = canary_tree()
+        cell = Cell(source="base", tests="base")
+        order = Order(
+            purpose=Subject.CANARY.value,
+            cell=cell,
+            commit=self._commit(cell),
+            tree=await self.git.write_tree(tree, fresh),
+            modules=(CANARY_FILE,),
+            expected=(CANARY_PASSES, CANARY_FAILS),
+            scope=self._scope,
+            plain=True,
+        )
+        await self._run(Subject.CANARY, "base", order)
+
+    async def check(self, check: Check, variant: Variant, replicate: int, purpose: str | None = None) -> None:
+        """Execute a command, or the tests that it means, at one side."""
+        cell = self.cell(Subject.CHECK, variant)
+        order = await order_for_check(
+            check,
+            self.layout,
+            self.git,
+            purpose=purpose or f"author's check {check.id}",
+            side=cell.source,
+            commit=self._commit(cell),
+            replicate=replicate,
+        )
+        await self._run(Subject.CHECK, variant, order, check=check.id)
+
+    def cell(self, subject: Subject, variant: Variant) -> Cell:
+        """Return which source a variant has, and which tests a subject."""
+        source: Side = "base" if variant in BASE_VARIANTS else "head"
+        return Cell(source=source, tests="head" if subject in (Subject.BROUGHT, Subject.CHECK) else "base")
+
+    def _commit(self, cell: Cell) -> str:
+        claim = self._base_facts.case.claim
+        return claim.base if cell.source == "base" else claim.head
+
+    async def _tree(self, subject: Subject, variant: Variant, cell: Cell) -> str:
+        if not variant.startswith("null"):
+            return await self.git.write_tree(await asyncio.to_thread(self.layout.tree, cell, subject), {})
+        null: Null = "raise" if variant == "null-raise" else "return"
+        kind = self._base_facts.case.claim.draft.kind
+        tree, fresh = await asyncio.to_thread(self.layout.null_tree, cell, subject, null, kind)
+        return await self.git.write_tree(tree, fresh)
+
+    async def _run(
+        self,
+        subject: Subject,
+        variant: Variant,
+        order: Order,
+        *,
+        alone: bool = False,
+        check: str | None = None,
+        part: str = "",
+    ) -> None:
+        evidence = await self._execute(order)
+        self.evidence[evidence.id] = evidence
+        trial = Trial(
+            subject=subject,
+            variant=variant,
+            part=part,
+            replicate=order.replicate,
+            alone=alone,
+            check=check,
+            evidence=evidence.id,
+        )
+        if trial not in self._trials:
+            self._trials.append(trial)
+
+    async def _execute(self, order: Order) -> Evidence:
+        about_base = order.cell == Cell(source="base", tests="base")
+        if self._cache is None or not about_base or not order.purpose.startswith(Subject.REGRESSION):
+            return await self._bench.execute(order)
+        name = self._bench.identify(order)
+        if await self._bench.recall(name) is None and (kept := await self._cache.find(name)) is not None:
+            return await self._bench.adopt(kept)
+        evidence = await self._bench.execute(order)
+        await self._cache.keep(evidence)
+        return evidence
+
+
+async def order_for_check(
+    check: Check, layout: Layout, git: GitStore, *, purpose: str, side: Side, commit: str, replicate: int
+) -> Order:
+    """Return the order for a check at one side, in that side's own tree.
+
+    A check that expects tests by id is executed as those tests, whatever its command says.
+    """
+    tree = layout.base if side == "base" else layout.head
+    ids = check.expect.ids if isinstance(check.expect, ExpectTests) else ()
+    return Order(
+        purpose=purpose,
+        cell=Cell(source=side, tests=side),
+        commit=commit,
+        tree=await git.write_tree(tree, {}),
+        replicate=replicate,
+        modules=layout.modules(Subject.CHECK, ids),
+        select=ids or None,
+        expected=ids or (check.id,),
+        check=None if ids else check,
+    )
