@@ -92,6 +92,14 @@ def plain_host(text: str) -> str:
         raise ValueError(f"{text!r} is an address in another notation than four decimal numbers") from None
 
 
+def as_address(host: str) -> Address | None:
+    """Return the address that a host, as `plain_host` gives it, is; None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
 def split_host(text: str) -> tuple[str, str]:
     """Return host, brackets included, and port of `HOST:PORT`; the port is empty where there is none."""
     if text.startswith("["):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import h11
 
-from assay.policies.egress import plain_host
+from assay.policies.egress import as_address, plain_host
 from assay.sandboxes.egress.hello import read_hello
 from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Peer, Refused, answer_headers
 
@@ -107,7 +107,7 @@ class Carrier:
         except ValueError as error:
             raise Refused(403, str(error)) from None
         if hello.server_name is None:
-            if host[-1].isdigit() or ":" in host:
+            if as_address(host) is not None:
                 return  # an address has no name to give (RFC 6066, 3), and this very address is allowed
             raise Refused(403, f"TLS names no server, where CONNECT asked for {host}")
         try:

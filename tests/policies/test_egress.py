@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.policies.egress import (
+    as_address,
     narrowed,
     not_covered,
     parse_destination,
@@ -93,6 +94,18 @@ def test_a_host_is_plain_or_refused(text: str) -> None:
         return
     assert plain == plain_host(f"[{plain}]" if ":" in plain else plain)
     assert not set(plain) & set("/@%\\?#[] *\t\r\n\0")
+
+
+@pytest.mark.parametrize("host", ["mirror1", "a.example", "10.example", "1e1", "xn--4.example"])
+def test_a_name_is_no_address(host: str) -> None:
+    """What ends or begins with a digit may still be a name."""
+    assert as_address(plain_host(host)) is None
+
+
+def test_an_address_is_one() -> None:
+    """The plain form of an address, without brackets, is read as the address that it is."""
+    assert as_address(plain_host("[::FFFF:10.0.0.1]")) == ipaddress.ip_address("::ffff:10.0.0.1")
+    assert as_address(plain_host("93.184.216.34")) == ipaddress.ip_address("93.184.216.34")
 
 
 CLOSED = """
