@@ -15,8 +15,7 @@ from assay.errors import DiskFull, SandboxLost, SandboxRefused
 from assay.records.sandboxes import CommandResult, Image, OutOfMemory, Process, SandboxOwner, SandboxProfile, TimedOut
 from assay.records.trees import Contents, TakenTree, Tree
 from assay.sandboxes.channel import Channel
-from assay.sandboxes.egress.tunnel import Tunnel
-from assay.sandboxes.egress.ways import WaysOut
+from assay.sandboxes.egress.ways import WayOut, WaysOut
 from assay.sandboxes.frames import (
     HelperDied,
     NotStarted,
@@ -62,7 +61,7 @@ class SupervisedSandbox:
         self._hold = hold
         self._ran_out_of_memory = ran_out_of_memory
         self._closing: asyncio.Task[None] | None = None
-        self._way_out: Tunnel | None = None
+        self._way_out: WayOut | None = None
         self._transfer = TreeTransfer(self._ask, profile)
         if used:  # its workspace is not the empty one of a new sandbox
             with self._transfer.disturbed():

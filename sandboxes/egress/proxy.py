@@ -8,7 +8,8 @@ It listens nowhere. Whoever accepts a connection of the sandbox's calls `serve` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -17,7 +18,7 @@ import h11
 from assay.errors import AssayError
 from assay.policies.egress import parse_destination, parse_network
 from assay.records.egress import Egress, EgressEvent
-from assay.sandboxes.egress.addresses import Resolve, connect, open_addresses, resolve_host
+from assay.sandboxes.egress.addresses import Resolve, connect, open_addresses
 from assay.sandboxes.egress.carrying import Carrier, Meter, Spent
 from assay.sandboxes.egress.hello import ALERT_MEANT_OTHER
 from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Peer, Refused, read_request, refusal_answer
@@ -56,7 +57,7 @@ class EgressProxy:
     """
 
     def __init__(
-        self, egress: Egress, record: Record, *, resolve: Resolve = resolve_host, head_seconds: float = _HEAD_SECONDS
+        self, egress: Egress, record: Record, *, resolve: Resolve, head_seconds: float = _HEAD_SECONDS
     ) -> None:
         self._egress = egress
         self._record = record
@@ -103,11 +104,13 @@ class EgressProxy:
     async def _handle(self, request: _Request, client: Peer) -> None:
         asked = await self._read(request, client)
         self._judge(asked)
-        addresses = await open_addresses(asked.host, asked.port, self._networks, self._resolve)
+        async with _while_there(client):
+            addresses = await open_addresses(asked.host, asked.port, self._networks, self._resolve)
         request.address = str(addresses[0])
         await self._note(request, "allowed")
         request.connected = True
-        request.address, reader, request.writer = await connect(addresses, asked.port)
+        async with _while_there(client):
+            request.address, reader, request.writer = await connect(addresses, asked.port)
         carrier = Carrier(request.http, client, reader, request.writer, request.meter)
         if asked.tunnel:
             await carrier.open_tunnel()
@@ -184,6 +187,29 @@ class EgressProxy:
             seconds=round(asyncio.get_running_loop().time() - request.began, 3),
         )
         await self._record(event)
+
+
+@contextlib.asynccontextmanager
+async def _while_there(client: Peer) -> AsyncIterator[None]:
+    """Break off what is surrounded, with ConnectionResetError, when the client goes away."""
+    limit = asyncio.timeout(None)
+    try:
+        async with limit:
+            gone = asyncio.ensure_future(client.gone())
+
+            def break_off(_: asyncio.Future[None]) -> None:
+                limit.reschedule(0)
+
+            gone.add_done_callback(break_off)
+            try:
+                yield
+            finally:
+                gone.remove_done_callback(break_off)
+                gone.cancel()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ConnectionResetError("the connection ended before there was one to the server") from None
 
 
 async def _let_go(writer: asyncio.StreamWriter) -> None:

@@ -47,6 +47,10 @@ class Peer(Protocol):
         """Send bytes, and wait while too much is on its way; raises ConnectionError."""
         ...
 
+    async def gone(self) -> None:
+        """Return once it is known that the other end is closed, whatever of it is still unread."""
+        ...
+
 
 class Refused(Exception):
     """A request that the proxy answers itself.

@@ -15,11 +15,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import IntEnum
 from typing import Final
 
+import structlog
+
 from assay.errors import SandboxLost, SandboxRefused
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.egress.environment import PORT
 from assay.sandboxes.egress.requests import Peer
-from assay.sandboxes.frames import CHUNK, HEADER, HelperDied, NotStarted, Refusal, decode_content
+from assay.sandboxes.frames import CHUNK, HEADER, HelperDied, NotStarted, Refusal, decode_content, encode_frame
 
 WINDOW: Final = 131_072
 """Bytes of one connection that may be on their way without a CREDIT, in each direction."""
@@ -31,6 +33,8 @@ _START_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 0.2
 _END_SECONDS: Final = 1.0
 """How long what is going on may take to be recorded as ended, when the sandbox is gone."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Part(IntEnum):
@@ -54,19 +58,19 @@ class TunnelConnection:
         self._send = send
         self._held = bytearray()
         self._window = WINDOW
-        self._over = False
+        self._over = asyncio.Event()
         self._changed = asyncio.Event()
 
     async def read(self) -> bytes:
         """Return what came next; empty once the command's end is closed."""
         while not self._held:
-            if self._over:
+            if self._over.is_set():
                 return b""
             self._changed.clear()
             await self._changed.wait()
         data = bytes(self._held)
         self._held.clear()
-        if not self._over:
+        if not self._over.is_set():
             self._send(Part.CREDIT, _CREDIT.pack(len(data)))
         return data
 
@@ -74,13 +78,17 @@ class TunnelConnection:
         """Send bytes, and wait for the command to take them; raises ConnectionResetError."""
         for at in range(0, len(data), _PAYLOAD):
             chunk = data[at : at + _PAYLOAD]
-            while self._window < len(chunk) and not self._over:
+            while self._window < len(chunk) and not self._over.is_set():
                 self._changed.clear()
                 await self._changed.wait()
-            if self._over:
+            if self._over.is_set():
                 raise ConnectionResetError("the command closed the connection")
             self._window -= len(chunk)
             self._send(Part.DATA, chunk)
+
+    async def gone(self) -> None:
+        """Return once the command's end is closed, whatever of it is still unread."""
+        await self._over.wait()
 
     def take(self, data: bytes) -> None:
         """Take over bytes from the command."""
@@ -94,12 +102,16 @@ class TunnelConnection:
 
     def end(self) -> None:
         """Learn that the command's end is closed."""
-        self._over = True
+        self._over.set()
         self._changed.set()
 
 
 class Tunnel:
     """The connections of one sandbox.
+
+    The sandbox has places for so many connections as are served at a time, and frees one when its command closes it.
+    What then still waits here is let go, so that twice as many are held at most: served ones whose commands have gone,
+    and as many others.
 
     Args:
         channel: to the sandbox's supervisor.
@@ -113,6 +125,7 @@ class Tunnel:
         self._most = connections
         self._slots = asyncio.Semaphore(connections)
         self._open: dict[int, TunnelConnection] = {}
+        self._waiting: dict[TunnelConnection, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._buffer = bytearray()
@@ -133,17 +146,27 @@ class Tunnel:
             raise SandboxLost("The sandbox's way out did not open in time.")
 
     async def _run(self) -> None:
-        """Ask for the tunnel; where its helper dies, as when memory is short, ask again."""
+        """Ask for the tunnel; where its helper dies, as when memory is short, ask again.
+
+        A command may have taken the port by then, and gives it back when it ends.
+        """
         request = _ASK.pack(b"T", PORT, self._most)
+        told = False
         try:
             while True:
-                with contextlib.suppress(HelperDied, NotStarted):
-                    answer = await self._channel.ask(request, self._body(self._outgoing), sink=self._receive)
-                    decode_content(b"".join(answer))
+                try:
+                    with contextlib.suppress(HelperDied, NotStarted):
+                        answer = await self._channel.ask(request, self._body(self._outgoing), sink=self._receive)
+                        decode_content(b"".join(answer))
+                except Refusal as refusal:
+                    reason = os.strerror(refusal.number)
+                    if not self._listening.is_set():
+                        raise SandboxRefused(f"The sandbox's way out cannot open: {reason}.") from None
+                    if not told:
+                        _log.warning("way_out_not_reopened", reason=reason)
+                    told = True
                 self._drop_all()
                 await asyncio.sleep(_AGAIN_SECONDS)
-        except Refusal as refusal:
-            raise SandboxRefused(f"The sandbox's way out cannot open: {os.strerror(refusal.number)}.") from None
         finally:
             self._drop_all()
 
@@ -152,11 +175,17 @@ class Tunnel:
             yield await outgoing.get()
 
     def _drop_all(self) -> None:
-        for connection in self._open.values():
-            connection.end()
-        self._open.clear()
+        for number in tuple(self._open):
+            self._drop(number)
         self._buffer.clear()
         self._outgoing = asyncio.Queue()
+
+    def _drop(self, number: int) -> None:
+        """Learn that a command's end is closed; what it sent and nobody has begun to serve is not served any more."""
+        connection = self._open.pop(number)
+        connection.end()
+        if (task := self._waiting.pop(connection, None)) is not None:
+            task.cancel()
 
     def _receive(self, data: memoryview) -> None:
         buffer = self._buffer
@@ -183,26 +212,28 @@ class Tunnel:
             case Part.CREDIT if connection is not None:
                 connection.widen(_CREDIT.unpack(payload)[0])
             case Part.CLOSED if connection is not None:
-                connection.end()
+                self._drop(number)
             case _:
                 pass  # of a connection that has ended here meanwhile
 
     def _begin(self, number: int) -> None:
         outgoing = self._outgoing
-        connection = TunnelConnection(lambda kind, data: outgoing.put_nowait(_frame(number, kind, data)))
+        connection = TunnelConnection(lambda kind, data: outgoing.put_nowait(encode_frame(number, kind, data)))
         self._open[number] = connection
         task = asyncio.get_running_loop().create_task(self._attend(number, connection, outgoing))
+        self._waiting[connection] = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _attend(self, number: int, connection: TunnelConnection, outgoing: asyncio.Queue[bytes]) -> None:
-        try:
-            async with self._slots:
+        async with self._slots:
+            del self._waiting[connection]
+            try:
                 await self._serve(connection)
-        finally:
-            outgoing.put_nowait(_frame(number, Part.END, b""))
-            if self._open.get(number) is connection:
-                del self._open[number]
+            finally:
+                if self._open.get(number) is connection:
+                    del self._open[number]
+                    outgoing.put_nowait(encode_frame(number, Part.END))
 
     async def close(self) -> None:
         """End every connection, once the sandbox is gone."""
@@ -216,7 +247,3 @@ class Tunnel:
             await asyncio.wait(left)
         if self._running is not None and not self._running.cancelled():
             self._running.exception()  # that the sandbox is gone is what everybody else is told
-
-
-def _frame(number: int, kind: Part, payload: bytes) -> bytes:
-    return HEADER.pack(number, kind, len(payload)) + payload

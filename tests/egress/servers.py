@@ -10,11 +10,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.records.egress import EgressEvent
-from assay.records.sandboxes import SandboxOwner
+from assay.records.egress import Egress, EgressEvent
+from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.egress.proxy import EgressProxy
 
 LOOPBACK = "127.0.0.0/8"
+OWNER = SandboxOwner(run="check-egress", role="check")
+
+
+def granting(*allow: str, connections: int = 64) -> SandboxProfile:
+    """Return a profile with a way out to these, wherever on the loopback interface they lie."""
+    return SandboxProfile(egress=Egress(allow=allow, networks=(LOOPBACK,), connections=connections))
+
+
+def fetch(url: str, *, more: str = "") -> list[str]:
+    """Return a command that fetches a page with Python's own client."""
+    program = f"import urllib.request, ssl\n{more}\nprint(urllib.request.urlopen({url!r}).read().decode())"
+    return ["python3", "-c", program]
 
 
 @dataclass
@@ -69,6 +81,10 @@ class StreamPeer:
     async def write(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+
+    async def gone(self) -> None:
+        """A stream tells of its end only to who reads up to it."""
+        await asyncio.Event().wait()
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -147,6 +163,19 @@ class Web:
             writer.write(b"HTTP/1.1 302 Found\r\nLocation: http://other.test/\r\nContent-Length: 0\r\n\r\n")
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello")
+
+
+class Silent:
+    """Reads a request and answers nothing; tells when it has one, and when the other side has ended."""
+
+    def __init__(self) -> None:
+        self.asked, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.asked.set()
+        await reader.read()
+        self.ended.set()
 
 
 @contextlib.asynccontextmanager

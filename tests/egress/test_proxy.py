@@ -14,7 +14,6 @@ from tests.egress.servers import LOOPBACK, Certificates, Names, Told, Web, diall
 
 from assay.errors import DiskFull
 from assay.records.egress import Egress, EgressEvent
-from assay.sandboxes.egress.addresses import resolve_host
 from assay.sandboxes.egress.proxy import EgressProxy
 
 
@@ -214,6 +213,19 @@ async def test_an_allowed_address(told: Told, certificates: Certificates) -> Non
                 pass
 
 
+async def test_a_name_that_ends_in_a_digit(told: Told, certificates: Certificates) -> None:
+    """Only an address has no name to give: TLS that names nobody is no TLS for a host that is numbered."""
+    async with (
+        listening(Web(), tls=certificates.server) as port,
+        door(proxy_to(f"mirror1:{port}", told=told)) as proxy,
+    ):
+        with pytest.raises(ssl.SSLError, match="ACCESS_DENIED"):
+            async with tls_through(proxy, f"mirror1:{port}", None, certificates):
+                pass
+        ended = await told.last()
+    assert (ended.reason, ended.sent) == ("TLS names no server, where CONNECT asked for mirror1", 0)
+
+
 async def test_redirects_are_the_clients_business(told: Told) -> None:
     """A redirect is passed on and not followed: where it leads is asked for, and judged, anew."""
     async with listening(Web()) as port, door(proxy_to(f"www.test:{port}", told=told)) as proxy:
@@ -326,11 +338,6 @@ async def test_one_request_a_connection(told: Told) -> None:
     assert answer.count(b"HTTP/1.1 ") == 1
     assert [head.split()[1] for head in web.heads] == [b"/one"]
     assert told.stages == ["allowed", "ended"]
-
-
-async def test_the_hosts_own_resolver() -> None:
-    """Without another resolver, it is this host's: here for the one name that needs no server."""
-    assert "127.0.0.1" in await resolve_host("localhost", 80)
 
 
 def test_the_parser_is_the_one_we_know() -> None:

@@ -5,46 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.egress.servers import LOOPBACK, Certificates, Names, Told, Web, listening
+from tests.egress.servers import OWNER, Certificates, Names, Silent, Told, Web, fetch, granting, listening
 
 from assay.errors import SandboxRefused
-from assay.records.egress import Egress
-from assay.records.sandboxes import SandboxOwner, SandboxProfile
+from assay.records.sandboxes import SandboxProfile
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.egress import WaysOut
-from assay.sandboxes.supervised import SupervisedSandbox
 
 pytestmark = pytest.mark.docker
-
-OWNER = SandboxOwner(run="check-egress", role="check")
-
-
-@pytest.fixture
-async def names() -> Names:
-    """Every name is this host."""
-    return Names()
-
-
-@pytest.fixture
-async def provider(told: Told, names: Names) -> AsyncIterator[DockerProvider]:
-    """A provider whose ways out are recorded, and which asks no real resolver."""
-    async with DockerProvider(ways_out=WaysOut(told.of_sandbox, resolve=names)) as docker:
-        yield docker
-
-
-def granting(*allow: str, connections: int = 64) -> SandboxProfile:
-    """Return a profile with a way out to these, wherever on the loopback interface they lie."""
-    return SandboxProfile(egress=Egress(allow=allow, networks=(LOOPBACK,), connections=connections))
-
-
-def fetch(url: str, *, more: str = "") -> list[str]:
-    """Return a command that fetches a page with Python's own client."""
-    program = f"import urllib.request, ssl\n{more}\nprint(urllib.request.urlopen({url!r}).read().decode())"
-    return ["python3", "-c", program]
 
 
 async def test_what_is_allowed_is_reached(provider: DockerProvider, told: Told, names: Names) -> None:
@@ -205,40 +176,26 @@ async def test_who_does_not_read_holds_nobody_up(provider: DockerProvider, told:
 
 async def test_connections_of_a_killed_command_end(provider: DockerProvider, told: Told) -> None:
     """When a command runs out of time, the server sees its connections end at once, and the record says so."""
-    opened, ended = asyncio.Event(), asyncio.Event()
-
-    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        opened.set()
-        await reader.read()
-        ended.set()
-
-    async with listening(wait) as port, await provider.open(granting(f"www.test:{port}"), OWNER) as sandbox:
+    server = Silent()
+    async with listening(server) as port, await provider.open(granting(f"www.test:{port}"), OWNER) as sandbox:
         result = await sandbox.run(fetch(f"http://www.test:{port}/"), timeout=1.5)
         assert result.ending.type == "timed_out"
-        assert opened.is_set()
-        await asyncio.wait_for(ended.wait(), 2)
+        assert server.asked.is_set()
+        await asyncio.wait_for(server.ended.wait(), 2)
         assert (await told.last()).reason == "the connection ended before the answer did"
         assert (await sandbox.run(["true"])).ok
 
 
 async def test_a_closed_sandbox_ends_its_connections(provider: DockerProvider, told: Told) -> None:
     """Closing a sandbox ends what it has open, and leaves a record of it."""
-    opened, ended = asyncio.Event(), asyncio.Event()
-
-    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        opened.set()
-        await reader.read()
-        ended.set()
-
-    async with listening(wait) as port:
+    server = Silent()
+    async with listening(server) as port:
         sandbox = await provider.open(granting(f"www.test:{port}"), OWNER)
         running = asyncio.ensure_future(sandbox.run(fetch(f"http://www.test:{port}/")))
-        await asyncio.wait_for(opened.wait(), 10)
+        await asyncio.wait_for(server.asked.wait(), 10)
         await sandbox.close()
         await asyncio.wait((running,))
-        await asyncio.wait_for(ended.wait(), 2)
+        await asyncio.wait_for(server.ended.wait(), 2)
     assert told.stages == ["allowed", "failed"]
     assert isinstance(running.exception(), Exception)
 
@@ -326,19 +283,6 @@ async def test_a_thousand_connections(provider: DockerProvider, told: Told) -> N
     assert told.stages == ["allowed", "ended"]
 
 
-async def test_the_helper_is_replaced_when_it_dies(provider: DockerProvider) -> None:
-    """Where the process that listens dies, as when memory is short, another one takes its place."""
-    async with listening(Web()) as port, await provider.open(granting(f"www.test:{port}"), OWNER) as sandbox:
-        box = subprocess.run(
-            ["docker", "top", sandbox.id, "-eo", "pid,uid"], capture_output=True, text=True, check=True
-        )
-        pid = next(line.split()[0] for line in box.stdout.splitlines() if line.split()[-1] == "65534")
-        subprocess.run(["kill", "-KILL", pid], check=True)
-        page = f"import urllib.request as u; print(u.urlopen('http://www.test:{port}/').read().decode())"
-        wait = f'until python3 -c "{page}" 2>/dev/null; do sleep 0.1; done'
-        assert (await sandbox.run(wait, timeout=20)).stdout.data == b"hello\n"
-
-
 async def test_a_fault_of_the_proxys_ends_one_connection(told: Told) -> None:
     """An error that nobody foresaw ends the connection it happened on, is reported, and changes nothing else."""
     reported: list[str] = []
@@ -359,14 +303,6 @@ async def test_a_fault_of_the_proxys_ends_one_connection(told: Told) -> None:
         assert "RemoteDisconnected" in broken.stderr.text
         assert (await sandbox.run(fetch(f"http://www.test:{port}/"))).stdout.data == b"hello\n"
     assert reported == ["Task exception was never retrieved"]
-
-
-async def test_a_port_that_is_taken(provider: DockerProvider, told: Told) -> None:
-    """Where something listens on the port already, there is no second way out, and the error says why."""
-    async with await provider.open(granting("www.test:443"), OWNER) as sandbox:
-        assert isinstance(sandbox, SupervisedSandbox)
-        with pytest.raises(SandboxRefused, match="cannot open: Address already in use"):
-            await sandbox.let_out(WaysOut(told.of_sandbox), OWNER)
 
 
 async def test_nobody_to_tell_means_no_way_out() -> None:
