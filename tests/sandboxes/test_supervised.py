@@ -6,7 +6,7 @@ import asyncio
 import errno
 import itertools
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.sandboxes.test_channel import Peer, settle
@@ -100,6 +100,16 @@ async def test_a_killed_helper_is_no_full_disk(played: PlayedSandbox) -> None:
     assert played.channel.lost
 
 
+async def test_a_killed_helper_of_a_command(played: PlayedSandbox) -> None:
+    """A command whose helper was killed leaves a sandbox of which nobody knows what runs in it: it is lost."""
+    running = asyncio.ensure_future(played.sandbox.run(["true"]))
+    await played.opened(1)
+    played.answer(1, Frame.FAILED, KILLED)
+    with pytest.raises(SandboxLost, match="the helper of a command was killed"):
+        await running
+    assert played.channel.lost
+
+
 async def test_waiting_is_in_a_commands_own_time(played: PlayedSandbox) -> None:
     """A command that waited for a process is given the time that is left, and none once none is."""
     running = asyncio.ensure_future(played.sandbox.run(["true"], timeout=0.3))
@@ -128,10 +138,23 @@ async def test_an_impossible_time_asks_for_nothing(played: PlayedSandbox, timeou
     assert played.peer.frames == []
 
 
-async def test_what_is_slow_to_die_still_disturbs(played: PlayedSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a cancelled command changes after its caller has gone is looked for, until it is said to be dead."""
+async def run_long(sandbox: SupervisedSandbox) -> None:
+    """Ask for a command."""
+    await sandbox.run("sleep 100")
+
+
+async def write_long(sandbox: SupervisedSandbox) -> None:
+    """Ask for a file to be written."""
+    await sandbox.write("file", b"content")
+
+
+@pytest.mark.parametrize("change", [run_long, write_long])
+async def test_what_is_slow_to_die_still_disturbs(
+    played: PlayedSandbox, monkeypatch: pytest.MonkeyPatch, change: Callable[[SupervisedSandbox], Awaitable[None]]
+) -> None:
+    """What was cancelled and changes files after its caller has gone is looked for, until it is said to be dead."""
     monkeypatch.setattr(channel_module, "_KILL_SECONDS", 0.01)
-    running = asyncio.ensure_future(played.sandbox.run("sleep 100"))
+    running = asyncio.ensure_future(change(played.sandbox))
     await played.opened(1)
     running.cancel()
     await asyncio.wait((running,))
