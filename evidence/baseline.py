@@ -6,7 +6,11 @@ Only evidence of whole runs is kept. Its key names everything that it depends on
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -14,6 +18,8 @@ from assay.evidence.expectations import Reading
 from assay.records.base import canonical_json
 from assay.records.evidence import Evidence
 from assay.store.files import write_whole
+
+_KEY: Final = "key"
 
 
 class BaselineCache:
@@ -25,6 +31,19 @@ class BaselineCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def secret(self) -> str:
+        """Return what is kept beside the baselines and nobody else knows, 32 random bytes in hexadecimal."""
+        path = self._folder / _KEY
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            fresh = Path(f"{path}.{os.getpid()}.{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_hex(32))
+            with suppress(FileExistsError):  # another process was first: then it is that one's
+                os.link(fresh, path)
+            fresh.unlink()
+        return path.read_text()
 
     async def find(self, name: str) -> Evidence | None:
         """Return the evidence with this id; None where none is kept or what is kept cannot be read."""

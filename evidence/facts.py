@@ -11,7 +11,7 @@ from assay.evidence.protocol import Case
 from assay.policies.settings import ProjectSettings
 from assay.records.base import Record
 from assay.records.evidence import Evidence
-from assay.records.verdicts import Flag, Step
+from assay.records.verdicts import Flag, Level, Step
 
 
 class Subject(StrEnum):
@@ -73,6 +73,10 @@ class Facts(Record):
     project: ProjectSettings
     baseline_runs: int
     replicates: int
+    level: Level = "B"
+    """Least level at which the claim counts as proven."""
+    secret: str = ""
+    """From which the names in transformed tests are made; nobody who writes a change knows it."""
     steps: tuple[Step, ...] = ()
     """S0 to S3, as they went."""
     flags: tuple[Flag, ...] = ()

@@ -29,6 +29,7 @@ from assay.evidence.refutation import (
     suspects,
     waiting_for_dependency,
 )
+from assay.evidence.twin_runs import blind_value, forged_ids, shown_forged
 from assay.evidence.witness import bear_witness
 from assay.records.claims import ClaimKind
 from assay.records.plans import Requirement
@@ -91,6 +92,10 @@ def refutations(book: Book) -> Iterator[Refuted]:
                     reproduced=len(shown),
                 ),
             )
+    for subject in TESTS:
+        for test in forged_ids(book, subject):
+            if shown := shown_forged(book, subject, test):
+                yield _refuted_by_twin(book, subject, test, shown)
     for check, runs in failing_checks(book).items():
         got = _check_got(runs[0])
         base = book.all(Subject.CHECK, "base", check=check)
@@ -141,6 +146,26 @@ def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Readi
         reproduced=len(shown),
     )
     return Refuted(reason, witness)
+
+
+def _refuted_by_twin(book: Book, subject: Subject, test: str, shown: tuple[Reading, ...]) -> Refuted:
+    value = blind_value(book, subject, test)
+    got = f"{value} is equal to whatever it is compared with" if value else "it passes"
+    hidden = subject is Subject.HELD_OUT
+    name = "a held-out test" if hidden else test
+    return Refuted(
+        f"with the change {name} no longer depends on what it expects: with perturbed expectations {got}",
+        bear_witness(
+            shown[0].evidence,
+            book.facts.project,
+            test=test,
+            requirement=requirement_of(book, subject, test),
+            held_out=hidden,
+            expected="the test fails when its expectations are perturbed, as it does at the base",
+            got=got,
+            reproduced=len(shown),
+        ),
+    )
 
 
 def _check_got(reading: Reading) -> str:

@@ -14,6 +14,7 @@ from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Facts
 from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, refutations
 from assay.evidence.held_out import Weight, ids_of, weigh
+from assay.evidence.levels import level_of_claim, level_of_requirement, shortfalls
 from assay.evidence.matrix import needed_ids
 from assay.evidence.steps import executed_steps
 from assay.records.evidence import Evidence
@@ -49,7 +50,7 @@ def judge(facts: Facts, evidence: Iterable[Evidence]) -> Verdict:
         head=claim.head,
         tree=facts.tree,
         status=grounds.status,
-        level="C" if proven else None,
+        level=level_of_claim(book) if proven else None,
         reasons=_reasons(book, grounds),
         question=grounds.open[0].question if grounds.status is VerdictStatus.INCONCLUSIVE else None,
         requirements=tuple(_judge_requirement(book, r.id, grounds) for r in facts.case.requirements),
@@ -72,6 +73,7 @@ def _weigh_grounds(book: Book) -> _Grounds:
     missing = tuple(open_points(book))
     if refuted := tuple(refutations(book)):
         return _Grounds(VerdictStatus.REFUTED, refuted=refuted, open=missing)
+    missing = missing or tuple(shortfalls(book))
     return _Grounds(VerdictStatus.INCONCLUSIVE if missing else VerdictStatus.PROVEN, open=missing)
 
 
@@ -123,7 +125,7 @@ def _judge_requirement(book: Book, requirement: str, grounds: _Grounds) -> Requi
     return RequirementVerdict(
         requirement=requirement,
         status=status,
-        level="C" if status is VerdictStatus.PROVEN else None,
+        level=level_of_requirement(book, requirement) if status is VerdictStatus.PROVEN else None,
         tests=visible,
         reasons=tuple(reasons),
     )

@@ -33,6 +33,7 @@ from assay.evidence.layout import Layout, lay_out
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
 from assay.evidence.trials import Trials
+from assay.evidence.twin_runs import run_twins
 from assay.policies.settings import Settings
 from assay.records.base import canonical_json, digest_of
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
@@ -126,7 +127,8 @@ class Assayer:
             await course.run_confirmations()
             if not course.is_refuted:
                 await course.run_brought()  # S7 base/head
-                await course.run_controls()  # S8
+                await course.run_controls()  # S8: null implementations
+                await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
@@ -141,6 +143,8 @@ class Assayer:
             project=project,
             baseline_runs=self._settings.proof.baseline_runs,
             replicates=max(_FEWEST, self._settings.proof.replicates),
+            level=self._settings.proof.level,
+            secret=self._cache.secret() if self._cache is not None else digest_of([case.run, adopted.head_tree]),
             steps=(claimed, adopted.step, allowed, noted),
             flags=flags,
             program_changed=division.changed_program(),

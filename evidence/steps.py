@@ -11,6 +11,7 @@ from assay.evidence.grounds import counting_ids
 from assay.evidence.held_out import Weight, weigh
 from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, needed_ids
 from assay.evidence.refutation import TESTS, suspects
+from assay.evidence.twin_runs import twin_step
 from assay.records.verdicts import Step
 
 _Outcome = Literal["passed", "failed", "flagged", "inconclusive", "not_run"]
@@ -20,7 +21,15 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
     """Return S4 to S10 in order; nothing where nothing was executed."""
     if not book.facts.trials:
         return ()
-    makers: tuple[Callable[[Book], Step | None], ...] = (_sealed, _overlay, _exact, _matrix, _controls, _held_out)
+    makers: tuple[Callable[[Book], Step | None], ...] = (
+        _sealed,
+        _overlay,
+        _exact,
+        _matrix,
+        _controls,
+        twin_step,
+        _held_out,
+    )
     return tuple(step for make in makers if (step := make(book)) is not None)
 
 

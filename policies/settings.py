@@ -102,6 +102,12 @@ class CheckpointSettings(Record):
 class ProofSettings(Record):
     """`[proof]`: how hard a claim is examined."""
 
+    level: Literal["A", "B", "C"] = "B"
+    """Least level at which a claim counts as proven. C: by its tests. B: by tests that were seen to fail when their
+    expectations are perturbed, too.
+    """
+    twins: Annotated[int, Field(ge=1)] = 400
+    """How many of the base's tests are run with perturbed expectations; of more, a sample that no author can choose."""
     baseline_runs: Annotated[int, Field(ge=1, le=20)] = 2
     """Runs of the unchanged tests at the base; only ids that pass all of them count for regression."""
     replicates: Annotated[int, Field(ge=1, le=50)] = 2

@@ -1,0 +1,109 @@
+"""Levels: how far each green can be believed, and so the verdict that rests on it.
+
+A: the judge stands outside of the process that is judged (S9). B: inside of it, with controls that worked (S8).
+C: inside of it, without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from assay.evidence.expectations import Standing
+from assay.evidence.facts import Book, Subject
+from assay.evidence.grounds import Open, counting_ids
+from assay.evidence.held_out import ids_of, subject_of
+from assay.evidence.matrix import brought_ids, needed_ids
+from assay.evidence.twin_runs import Twin, blind_value, read_twin, twin_of
+from assay.records.claims import ClaimKind
+from assay.records.verdicts import Level
+
+_ORDER: Final[tuple[Level, ...]] = ("C", "B", "A")
+
+
+def weakest(*levels: Level) -> Level:
+    """Return the least of these levels."""
+    return min(levels, key=_ORDER.index)
+
+
+def level_of_requirement(book: Book, requirement: str) -> Level:
+    """Return the level of a requirement that holds: that of the weakest test that states it."""
+    stated = [s for s in book.facts.case.trusted.stated if s.requirement == requirement]
+    ids = [(subject_of(s), i) for s in stated for i in ids_of(book, s)]
+    return "B" if ids and all(twin_of(book, subject, i) is Twin.WORKS for subject, i in ids) else "C"
+
+
+def level_of_claim(book: Book) -> Level:
+    """Return the level of a claim that is proven."""
+    return weakest("B", *(level for level, _ in _parts(book)))
+
+
+def shortfalls(book: Book) -> Iterator[Open]:
+    """Yield why a claim does not reach the level that is asked for."""
+    asked = book.facts.level
+    if asked == "A":
+        yield Open(
+            "level A was asked for, and its judge outside of the judged process is not there",
+            "Is level B enough for this claim?",
+        )
+    if asked != "C":
+        for level, why in _parts(book):
+            if level == "C":
+                yield Open(f"level {asked} was asked for and not reached: {why}", f"Is level C enough here? {why}.")
+
+
+def _parts(book: Book) -> Iterator[tuple[Level, str]]:
+    """Yield the level of each part of a proof, with what it lacks where that is C."""
+    facts = book.facts
+    for requirement in facts.case.requirements:
+        level = level_of_requirement(book, requirement.id)
+        yield level, f"requirement {requirement.id}: {_lack_of(book, requirement.id)}"
+    if facts.program_changed:  # else it is the base's own program that runs its tests
+        yield _regression(book)
+    match facts.case.claim.draft.kind:
+        case ClaimKind.FIX | ClaimKind.FEATURE if not facts.case.requirements:
+            counting = counting_ids(book)
+            twins = [twin_of(book, s, i) for i in counting for s in (Subject.BROUGHT, Subject.REGRESSION)]
+            level: Level = "B" if Twin.WORKS in twins or not counting else "C"
+            yield level, "no test that fails without the change fails when its expectations are perturbed"
+        case ClaimKind.TESTS:
+            head = book.first(Subject.BROUGHT, "head")
+            for test in brought_ids(book):
+                if head is not None and head.stand(test) is Standing.PASSED:
+                    twin = twin_of(book, Subject.BROUGHT, test)
+                    yield ("B" if twin is Twin.WORKS else "C"), f"{test} {twin.value}"
+        case _:
+            return
+
+
+def _lack_of(book: Book, requirement: str) -> str:
+    for stated in book.facts.case.trusted.stated:
+        if stated.requirement != requirement:
+            continue
+        subject = subject_of(stated)
+        for test in ids_of(book, stated):
+            twin = twin_of(book, subject, test)
+            if twin is not Twin.WORKS:
+                name = "a held-out test" if stated.held_out else test
+                value = f" ({blind_value(book, subject, test)})" if twin is Twin.BLIND else ""
+                return f"{name} {twin.value}{value}"
+    return ""
+
+
+def _regression(book: Book) -> tuple[Level, str]:
+    """Return the level at which nothing was broken: each id whose expectations tell values apart at the base does it
+    with the change, too; ids without such expectations are named in S8 and carry nothing.
+    """
+    if not needed_ids(book):
+        return "B", ""
+    base, head = book.first(Subject.REGRESSION, "twin-base"), book.first(Subject.REGRESSION, "twin")
+    if head is None or base is None:
+        return "C", "the base's tests were not run with perturbed expectations"
+    secret = book.facts.secret
+    able = [i for i in head.evidence.expected if read_twin(base, i, secret) is Twin.WORKS]
+    lost = [i for i in able if read_twin(head, i, secret) is not Twin.WORKS]
+    if lost:
+        return "C", f"{lost[0]} {read_twin(head, lost[0], secret).value}, and did not at the base"
+    if not able:
+        return "C", "no test of the base fails when its expectations are perturbed"
+    return "B", ""
