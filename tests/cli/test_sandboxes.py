@@ -141,7 +141,7 @@ def test_what_a_killed_shell_leaves_is_pruned(project: Project, state: Path) -> 
         terminal.process.kill()
         terminal.process.wait()
         assert len(_shell_refs(state)) == 1
-        assert call("prune", "--json").result["sandboxes"]
+        assert call("prune").code == 0
     assert _shell_refs(state) == []
 
 
