@@ -12,8 +12,8 @@ from assay.app.dependencies import places
 from assay.app.wiring import open_house
 from assay.errors import AssayError
 from assay.records.base import Record
-from assay.records.sandboxes import Image, Left
-from assay.sandboxes.doctor import Finding, examine, examine_runtimes
+from assay.records.sandboxes import Image, Left, SandboxProfile
+from assay.sandboxes.doctor import Finding, examine, examine_images, examine_runtimes
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import (
     HeldImage,
@@ -33,18 +33,23 @@ async def findings(root: Path | None = None, repo: Path | None = None) -> tuple[
     """Return what assay needs of this machine, and a repository's profiles of its engine, and how each of it stands."""
     where = places(root)
     directories = (root or state_root(os.environ), where.cache)
+    profiles = await _profiles(repo, root) if repo else {}
+    images = {name: profile.image for name, profile in profiles.items()}
+    recipes = tuple(load_recipe(name) for name in NAMES if name == "python" or name in images.values())
     async with _engine() as engine:
-        found = await examine(engine, recipes=(load_recipe("python"),), directories=directories)
-        return (*found, *await examine_runtimes(engine, await _runtimes(repo, root) if repo else {}))
+        found = await examine(engine, recipes=recipes, directories=directories)
+        others = {name: image for name, image in images.items() if image not in NAMES}
+        runtimes = {name: profile.runtime for name, profile in profiles.items() if profile.runtime}
+        return (*found, *await examine_images(engine, others), *await examine_runtimes(engine, runtimes))
 
 
-async def _runtimes(repo: Path, root: Path | None) -> dict[str, str]:
-    """Return the runtimes that a repository's profiles ask for; none where its settings cannot be read."""
+async def _profiles(repo: Path, root: Path | None) -> dict[str, SandboxProfile]:
+    """Return the profiles of a repository; none where its settings cannot be read."""
     try:
         settings, _ = await look_up_settings(repo, None, root=root)
     except AssayError:
         return {}
-    return {name: profile.runtime for name, profile in settings.sandboxes.items() if profile.runtime}
+    return dict(settings.sandboxes)
 
 
 async def sandboxes_held() -> tuple[HeldSandbox, ...]:

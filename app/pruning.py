@@ -14,6 +14,7 @@ from typing import Final
 
 from assay.app.manifests import entries_of
 from assay.app.service import Assay
+from assay.app.shells import forget_dead_shells
 from assay.app.statuses import LIFE
 from assay.app.wiring import House
 from assay.errors import EngineUnavailable, RunError
@@ -61,6 +62,7 @@ async def prune(assay: Assay, *, older_than: timedelta, run: str | None = None, 
         return Pruned(tuple(gone), size + await _sweep_blobs(house, without=gone, dry=True), ())
     for name in gone:
         await _forget(house, name)
+    await forget_dead_shells(house.git)
     size += await _sweep_blobs(house, without=(), dry=False)
     if gone:
         databases = (house.state.ledger, house.state.checkpoints)

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from assay.app.configuration import settings_for
 from assay.app.service import CHECK
 from assay.app.wiring import House, open_house
-from assay.errors import ConfigurationError, RepositoryError
+from assay.errors import ConfigurationError, RepositoryMissing
 from assay.policies.loading import default_settings
 from assay.policies.settings import Settings
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.records.trees import EXECUTABLE, SYMLINK, Tree
 from assay.sandboxes.engine import Engine
+from assay.sandboxes.owners import OwnerProcess
 from assay.sandboxes.profiles import base_environment
 from assay.sandboxes.protocol import Sandbox
 from assay.sandboxes.terminals import Terminal, open_terminal
+from assay.store.files import disk_errors
 from assay.store.git import GitStore
 
-_WHO = 'while read -r name number rest; do [ "$name" != Uid: ] || echo "$number"; done < /proc/self/status'
-"""For any shell; an image need not have `id`."""
+_REFS: Final = "refs/assay/shells"
+_OWNED: Final = re.compile(rf"{_REFS}/host-([^/]*)/boot-([^/]*)/(\d+)-(\d+)/[^/]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +57,15 @@ class Shell:
         """Return a shell on a terminal."""
         given = {"TERM": "xterm-256color", "PS1": r"sandbox:\w\$ "}
         environment = {**given, **base_environment(await self._image_environment(), self._profile)}
-        return await open_terminal(self._engine, self.sandbox.id, await self._user(), environment)
+        return await open_terminal(self._engine, self.sandbox.id, environment)
 
     async def export(self, path: Path) -> int:
-        """Write the files that the sandbox holds now into a tar file, and return how many."""
+        """Write the files that the sandbox holds now into a tar file, and return how many.
+
+        Raises DiskFull, InfrastructureError.
+        """
         taken = await self.sandbox.take_tree()
-        with tarfile.open(path, "w") as archive:
+        with disk_errors(path), tarfile.open(path, "w") as archive:
             for name, file in sorted(taken.tree.items()):
                 data = taken.fresh.get(file.oid)
                 data = self._git.contents.read(file.oid) if data is None else data
@@ -71,11 +78,6 @@ class Shell:
                     entry.size = len(data)
                     archive.addfile(entry, io.BytesIO(data))
         return len(taken.tree)
-
-    async def _user(self) -> int:
-        """Return the number of the user that commands run as, by asking one."""
-        asked = await self.sandbox.run(_WHO)
-        return int(asked.stdout.text)
 
     async def _image_environment(self) -> dict[str, str]:
         found = await self._engine.call("inspect_image", self.sandbox.image.id)
@@ -90,7 +92,7 @@ async def open_shell(wish: Wish, progress: Callable[[str], None], root: Path | N
     Raises RepositoryError, ConfigurationError, and what opening a sandbox raises.
     """
     name = f"{CHECK}shell-{secrets.token_hex(4)}"
-    ref = f"refs/assay/shells/{name}"
+    ref = f"{_folder(OwnerProcess.current())}/{name}"
     engine = Engine()
     try:
         async with open_house(root=root, progress=progress) as house:
@@ -106,11 +108,31 @@ async def open_shell(wish: Wish, progress: Callable[[str], None], root: Path | N
         await engine.close()
 
 
+async def forget_dead_shells(git: GitStore) -> None:
+    """Delete the refs of shells whose process was killed before it could; of another host's nothing is known."""
+    here = OwnerProcess.current()
+    for ref in await git.refs(_REFS):
+        owner = _owner(ref)
+        # What names no process is an older version's; git keeps its objects for two weeks more.
+        if owner is None or owner.is_dead(here):
+            await git.delete_refs(ref)
+
+
+def _folder(process: OwnerProcess) -> str:
+    """Return where the refs of a process's shells are: they say by themselves whether anybody needs them."""
+    return f"{_REFS}/host-{process.host}/boot-{process.boot}/{process.pid}-{process.started}"
+
+
+def _owner(ref: str) -> OwnerProcess | None:
+    found = _OWNED.fullmatch(ref)
+    return OwnerProcess(found[1], found[2], int(found[3]), int(found[4])) if found else None
+
+
 async def _look_up(house: House, wish: Wish, ref: str) -> tuple[Settings, Tree, str]:
     """Return the settings in force, the files to put in, and what these are in words."""
     try:
         commit = await house.git.adopt(wish.repo or Path(), "HEAD", ref)
-    except RepositoryError:
+    except RepositoryMissing:
         if wish.repo is not None:
             raise
         return default_settings(), {}, "nothing in it: there is no repository here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from rich.table import Table
@@ -119,8 +120,8 @@ def _count(things: tuple[str, ...], one: str, many: str) -> str:
 
 def open_sandbox(wish: Wish, *, export: Path | None, state: Path | None) -> None:
     """Give a person a shell in a fresh sandbox, and end with its exit code."""
-    if export is not None and export.exists():
-        raise UsageError(f"{export} is there already", next_step="name a file that is not")
+    if export is not None:
+        _check_place(export)
 
     async def work(streams: Streams) -> int:
         def tell(line: str) -> None:
@@ -137,3 +138,15 @@ def open_sandbox(wish: Wish, *, export: Path | None, state: Path | None) -> None
         return code
 
     raise Ended(run_session(work))
+
+
+def _check_place(export: Path) -> None:
+    """Raise UsageError where a file cannot be written: later, what a person did in the sandbox would be lost."""
+    try:
+        if export.exists():
+            raise UsageError(f"{export} is there already", next_step="name a file that is not")
+        tempfile.TemporaryFile(dir=export.parent).close()
+    except OSError as error:
+        raise UsageError(
+            f"{export} cannot be written: {error.strerror or error}", next_step="name a file in a folder of yours"
+        ) from error

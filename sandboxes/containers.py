@@ -15,8 +15,7 @@ from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.engine import Engine, undone_if_cancelled
 from assay.sandboxes.frames import Frame, encode_frame
-from assay.sandboxes.images.catalog import knows_localhost
-from assay.sandboxes.images.recipes import repository
+from assay.sandboxes.images.catalog import inspect_named, knows_localhost
 from assay.sandboxes.layers import SUPERVISOR, SupervisorLayers
 from assay.sandboxes.owners import OwnerProcess, make_labels, make_name
 from assay.sandboxes.profiles import host_options, supervisor_arguments, with_user
@@ -72,16 +71,11 @@ class Containers:
 
     async def inspect(self, name: str) -> dict[str, Any]:
         """Return what the engine says of an image; raises ImageMissing, naming how to have it."""
-        reference = name if any(mark in name for mark in ":/@") else f"{repository(name)}:latest"
-        if reference in self._inspected:
-            return self._inspected[reference]
-        try:
-            found: dict[str, Any] = await self._engine.call("inspect_image", reference)
-        except ImageMissing as error:
-            step = f"assay sandbox build {name}" if reference != name else f"make {name!r} known to the engine"
-            raise ImageMissing(f"The engine does not have the image {reference!r}.", next_step=step) from error
-        if reference == found["Id"]:  # what has this id is the same for ever
-            self._inspected[reference] = found
+        if name in self._inspected:
+            return self._inspected[name]
+        found = await inspect_named(self._engine, name)
+        if name == found["Id"]:  # what has this id is the same for ever
+            self._inspected[name] = found
         return found
 
     async def start(self, image: dict[str, Any], profile: SandboxProfile, owner: SandboxOwner) -> Started:

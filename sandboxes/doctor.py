@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from assay.errors import EngineUnavailable, InfrastructureError
+from assay.errors import EngineUnavailable, ImageMissing, InfrastructureError
 from assay.records.base import Record
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images.catalog import find_image, with_chosen_base
+from assay.sandboxes.images.catalog import find_image, inspect_named, with_chosen_base
 from assay.sandboxes.images.debian import missing_tools
 from assay.sandboxes.images.recipes import Recipe
 
@@ -78,6 +78,27 @@ async def examine_runtimes(engine: Engine, runtimes: Mapping[str, str]) -> tuple
     return tuple(_runtime(profile, runtime, known) for profile, runtime in sorted(runtimes.items()))
 
 
+async def examine_images(engine: Engine, images: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Look whether the engine has the images that profiles name; an engine that does not answer is no finding.
+
+    Args:
+        engine: the engine that sandboxes shall run on.
+        images: profile to the name of its image.
+    """
+    found = []
+    for profile, name in sorted(images.items()):
+        subject = f"image of [sandboxes.{profile}]"
+        try:
+            identity = (await inspect_named(engine, name))["Id"]
+        except ImageMissing as error:
+            found.append(Finding(subject=subject, ok=False, detail=error.message, mend=error.next_step))
+        except InfrastructureError:
+            return ()
+        else:
+            found.append(Finding(subject=subject, ok=True, detail=f"{name} {identity[:19]}"))
+    return tuple(found)
+
+
 def _runtime(profile: str, runtime: str, known: Mapping[str, Any]) -> Finding:
     subject = f"runtime of [sandboxes.{profile}]"
     if runtime in known:
@@ -119,13 +140,27 @@ async def _git() -> Finding:
 
 
 def _directory(path: Path) -> Finding:
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    existing = _nearest(path)
     subject = f"directory {path}"
     if not os.access(existing, os.W_OK | os.X_OK):
         return Finding(subject=subject, ok=False, detail="not writable", mend=f"sudo chown -R $USER {existing}")
     free = shutil.disk_usage(existing).free // 2**20
     ok = free >= LEAST_FREE_MB
     return Finding(subject=subject, ok=ok, detail=f"{free} MiB free", mend=None if ok else "assay prune")
+
+
+def _nearest(path: Path) -> Path:
+    """Return the last folder on the way to a path that can be seen."""
+    seen = Path(path.anchor)
+    for place in (*reversed(path.parents), path):
+        try:
+            there = place.exists()
+        except PermissionError:
+            there = False
+        if not there:
+            break
+        seen = place
+    return seen
 
 
 def _engine(information: dict[str, Any], api: str) -> Finding:
@@ -166,4 +201,5 @@ async def _image(engine: Engine, recipe: Recipe) -> Finding:
     detail = f"{recipe.tag} is not in the engine"
     if absent:
         detail += f"; without a registry it cannot be built here, for want of {', '.join(absent)}"
-    return Finding(subject=subject, ok=False, detail=detail, mend="assay sandbox build")
+    mend = "assay sandbox build" if recipe.name == "python" else f"assay sandbox build {recipe.name}"
+    return Finding(subject=subject, ok=False, detail=detail, mend=mend)

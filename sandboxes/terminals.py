@@ -72,7 +72,7 @@ class Terminal:
             return b""
 
 
-async def open_terminal(engine: Engine, container: str, user: int, environment: Mapping[str, str]) -> Terminal:
+async def open_terminal(engine: Engine, container: str, environment: Mapping[str, str]) -> Terminal:
     """Return a shell in a container that runs, as the user of its commands; raises EngineUnavailable, SandboxLost."""
     user = (await engine.call("inspect_container", container))["Config"]["Cmd"][0]  # the supervisor's first argument
     made = await engine.call(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from assay.errors import AssayError, RepositoryError
+from assay.errors import AssayError, RepositoryError, RepositoryMissing
 from assay.store.git_commands import CONFIGURATION, GitCommands
 
 _HEADS: Final = ("HEAD", "FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD")
@@ -70,7 +70,7 @@ class Source:
 def locate(repo: Path) -> Source:
     """Find the repository that a path lies in, as git would.
 
-    Raises RepositoryError where there is none, or none that can be read.
+    Raises RepositoryMissing where there is none, RepositoryError where it cannot be read.
     """
     start = repo.expanduser().absolute()
     start = start.parent if start.name == ".git" else start
@@ -88,7 +88,7 @@ def locate(repo: Path) -> Source:
         raise RepositoryError(
             f"{error.filename} may not be read", next_step="make it readable for the user that runs assay"
         ) from error
-    raise RepositoryError(
+    raise RepositoryMissing(
         f"{repo} is not in a git repository", next_step="name one with --repo, or make one with `git init` and a commit"
     )
 

@@ -21,6 +21,7 @@ from assay.sandboxes.images.debian import root_archive
 from assay.sandboxes.images.places import BuildPlaces, Progress, disk_full
 from assay.sandboxes.images.recipes import Recipe, repository, script
 from assay.sandboxes.images.registry import fetch_base, pin_base
+from assay.sandboxes.images.workbench import run_workbench, workbench
 
 _ENVIRONMENT = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8"
 
@@ -172,17 +173,10 @@ async def _import(engine: Engine, recipe: Recipe, archive: Path) -> str:
 
 async def _probe(engine: Engine, image: str, tools: str) -> tuple[str, ...]:
     """Use each tool in a container with no network, and return the packages as `name=version`, sorted."""
-    options = await engine.call("create_host_config", network_mode="none")
     command = ["/bin/sh", "-c", tools]
-    container = (await engine.call("create_container", image, command, host_config=options, network_disabled=True))[
-        "Id"
-    ]
-    try:
-        await engine.call("start", container)
-        code = (await engine.call("wait", container))["StatusCode"]
-        said = (await engine.call("logs", container, stdout=True, stderr=True)).decode(errors="backslashreplace")
-    finally:
-        await engine.call("remove_container", container, force=True, ignore=(404, 409))
+    # The engine must not add to the image's own /etc/hosts: whether `localhost` is known there is tried, too.
+    async with workbench(engine, image, command, user="", bare_network=True) as container:
+        code, said = await run_workbench(engine, container)
     if code != 0:
         raise InfrastructureError(
             f"the new image lacks a tool that sandboxes need:\n{said}",

@@ -25,12 +25,13 @@ from assay.sandboxes.images.catalog import DEPENDENCIES_LABEL, FETCHED_LABEL, LO
 from assay.sandboxes.images.locks import Pin, read_lock_file
 from assay.sandboxes.images.modules import LOCK_FILES, PROGRAMS, fetch_modules, pack_modules, read_package_lock
 from assay.sandboxes.images.places import BuildPlaces, Progress, disk_full_named
+from assay.sandboxes.images.programs import refuse_replaced
 from assay.sandboxes.images.recipes import repository, script
 from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels, pip_version
 from assay.sandboxes.images.workbench import ask_image, put_archive, run_workbench, workbench
 from assay.sandboxes.owners import OWNER_LABELS
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the way of installing changes so that layers made before must not count."""
 
 _PLACE: Final = ".assay-install"
@@ -145,6 +146,7 @@ async def _make(engine: Engine, base: dict[str, Any], lock: Lock, tag: str, work
             code, said = await run_workbench(engine, container)
             if code != 0:
                 raise InfrastructureError(f"pip could not install what {lock.path} pins:\n{said[-2000:]}")
+        await refuse_replaced(engine, base["Id"], container, lock.path, prepared.programs)
         made = await engine.call("commit", container, conf=_config(base, lock, prepared))
     if prepared.look:
         await ask_image(engine, made["Id"], prepared.look)
@@ -164,7 +166,7 @@ async def _prepare_wheels(
         packages=tuple(f"pypi/{wheel.name}={wheel.version}" for wheel in wheels),
         files=tuple(sorted(f"{wheel.path.name} sha256:{wheel.sha256}" for wheel in wheels)),
         install=_INSTALL if wheels else f"rm -rf /{_PLACE}",
-        look=("python3", "-c", _LOOK, versions),
+        look=("python3", "-I", "-c", _LOOK, versions),
     )
 
 

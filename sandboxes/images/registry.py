@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 from assay.errors import EngineUnavailable, ImageMissing, InfrastructureError, StoreCorrupt
 from assay.records.base import Record
 from assay.sandboxes.engine import Engine
+from assay.store.files import write_whole
 
 SECONDS = 15
 """How long a registry may take to name a digest before it counts as out of reach."""
@@ -44,14 +43,8 @@ def read_lock(path: Path) -> ImageLock:
 
 
 def write_lock(path: Path, lock: ImageLock) -> None:
-    """Replace the lock file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(lock.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    """Replace the lock file whole; raises DiskFull, InfrastructureError."""
+    write_whole(path, (json.dumps(lock.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode())
 
 
 def split_reference(reference: str) -> tuple[str, str | None, str | None]:

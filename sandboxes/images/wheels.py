@@ -11,10 +11,7 @@ import hashlib
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from importlib.metadata import version as installed_version
@@ -27,17 +24,14 @@ from packaging.version import Version
 
 from assay.errors import AssayError, ConfigurationError, InfrastructureError
 from assay.records.base import Record
+from assay.sandboxes.images.archives import Unclear, programs_in, read_metadata
 from assay.sandboxes.images.locks import Pin
 from assay.sandboxes.images.places import Progress, disk_full
+from assay.sandboxes.images.programs import PROTECTED
 
 _TAIL: Final = 15
 _LONGEST: Final = 3600.0
 """Seconds that fetching may take."""
-_METADATA_MOST: Final = 10_000_000
-_PROTECTED: Final = frozenset(
-    ("sh", "bash", "dash", "env", "git", "patch", "python", "python3", "date", "setpriv", "faketime")
-)
-"""Programs that the proof and the agents' tools start by name: no distribution may put itself in their place."""
 
 
 class Interpreter(Record):
@@ -204,30 +198,15 @@ def _missing(wheels: Sequence[Wheel], pins: Sequence[Pin]) -> Iterator[str]:
 
 
 def _shadowing(wheels: Sequence[Wheel]) -> Iterator[str]:
+    """Yield what would be refused after the installation, too; here it can be said which wheel it is."""
     for wheel in wheels:
-        for program in sorted(_programs(wheel) & _PROTECTED):
-            yield f"{wheel.name} {wheel.version} brings a program {program!r}, which would stand before the image's own"
-
-
-def _programs(wheel: Wheel) -> set[str]:
-    """Return the names of the programs that a wheel installs."""
-    with zipfile.ZipFile(wheel.path) as archive:
-        names = archive.namelist()
-        found = {parts[2] for parts in (name.split("/") for name in names) if _in_data(parts, "scripts")}
-        found |= {parts[3] for parts in (n.split("/") for n in names) if _in_data(parts, "data", "bin")}
-        entries = ConfigParser(strict=False, delimiters=("=",), interpolation=None)
-        entries.optionxform = str  # type: ignore[assignment,method-assign]
         try:
-            entries.read_string(_read_metadata(archive, "entry_points.txt"))
-        except ConfigParserError:
-            return found | _PROTECTED  # pip would not understand it either: nobody knows what it installs
-    for section in ("console_scripts", "gui_scripts"):
-        found |= set(entries[section]) if section in entries else set()
-    return found
-
-
-def _in_data(parts: Sequence[str], *below: str) -> bool:
-    return parts[0].endswith(".data") and tuple(parts[1 : 1 + len(below)]) == below and len(parts) > 1 + len(below)
+            programs = programs_in(wheel.path)
+        except Unclear:
+            yield f"{wheel.name} {wheel.version} has an entry_points.txt of which nobody knows what pip makes of it"
+            continue
+        for program in sorted(programs & PROTECTED):
+            yield f"{wheel.name} {wheel.version} brings a program {program!r}, which would stand before the image's own"
 
 
 def _unmet(wheels: Sequence[Wheel], pins: Sequence[Pin], interpreter: Interpreter) -> Iterator[str]:
@@ -235,8 +214,7 @@ def _unmet(wheels: Sequence[Wheel], pins: Sequence[Pin], interpreter: Interprete
     there = {**interpreter.installed, **{wheel.name: wheel.version for wheel in wheels}}
     extras = {pin.name: pin.extras for pin in pins}
     for wheel in wheels:
-        with zipfile.ZipFile(wheel.path) as archive:
-            metadata = HeaderParser().parsestr(_read_metadata(archive, "METADATA"))
+        metadata = HeaderParser().parsestr(read_metadata(wheel.path, "METADATA"))
         for text in metadata.get_all("Requires-Dist") or ():
             try:
                 needed = Requirement(text)
@@ -248,12 +226,3 @@ def _unmet(wheels: Sequence[Wheel], pins: Sequence[Pin], interpreter: Interprete
             found = there.get(canonicalize_name(needed.name))
             if found is None or not needed.specifier.contains(Version(found), prereleases=True):
                 yield f"{wheel.name} {wheel.version} needs {needed}, and there is {found or 'none'}"
-
-
-def _read_metadata(archive: zipfile.ZipFile, name: str) -> str:
-    """Return a file of the `.dist-info` directory; empty where there is none."""
-    for entry in archive.infolist():
-        folder, _, file = entry.filename.partition("/")
-        if folder.endswith(".dist-info") and file == name and entry.file_size <= _METADATA_MOST:
-            return archive.read(entry).decode(errors="replace")
-    return ""

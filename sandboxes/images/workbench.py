@@ -15,7 +15,11 @@ from assay.sandboxes.owners import OwnerProcess, make_labels
 
 _LIFETIME: Final = 3600.0
 """Seconds after which such a container counts as left over."""
+_LONGEST: Final = 1800.0
+"""Seconds that a command may take."""
 _MEMORY: Final = 2 << 30
+_OUTPUT: Final = {"Type": "json-file", "Config": {"max-size": "4m", "max-file": "2"}}
+"""What the engine keeps of what a command prints: between the last 4 MB and twice that, as it writes them down."""
 _NOBODY: Final = "65534:65534"
 
 
@@ -26,10 +30,20 @@ async def workbench(
     command: Sequence[str],
     *,
     user: str = _NOBODY,
+    read_only: bool = False,
+    bare_network: bool = False,
 ) -> AsyncIterator[str]:
     """Yield a container that was made and not started; remove it at the end.
 
-    It has no network, no capability and no way to gain one, also as root (`user` "0:0", or "" for the image's own).
+    It has no network, no capability and no way to gain one, also as root.
+
+    Args:
+        engine: which shall hold it.
+        image: what it is made from.
+        command: what `run_workbench` starts.
+        user: "0:0" for root, "" for the image's own.
+        read_only: whether nothing in it can be written.
+        bare_network: whether the engine writes no `/etc/hosts` either, so that the image's own is seen.
     """
     mine = make_labels(SandboxOwner(run="image", role="image"), OwnerProcess.current(), lifetime=_LIFETIME)
     options = await engine.call(
@@ -40,6 +54,8 @@ async def workbench(
         mem_limit=_MEMORY,
         memswap_limit=_MEMORY,
         pids_limit=256,
+        read_only=read_only,
+        log_config=_OUTPUT,
     )
 
     async def make() -> str:
@@ -51,6 +67,7 @@ async def workbench(
             user=user,
             working_dir="/",
             host_config=options,
+            network_disabled=bare_network,
             labels=mine,
         )
         return str(made["Id"])
@@ -71,17 +88,26 @@ async def put_archive(engine: Engine, container: str, archive: Path) -> None:
         await engine.call("put_archive", container, "/", file)
 
 
-async def run_workbench(engine: Engine, container: str) -> tuple[int, str]:
-    """Start a container's command, wait for its end, and return its exit code and what it said."""
+async def run_workbench(engine: Engine, container: str, *, seconds: float = _LONGEST) -> tuple[int, str]:
+    """Start a container's command, wait for its end, and return its exit code and what it said last.
+
+    Raises InfrastructureError where it takes longer; it is killed then.
+    """
     await engine.call("start", container)
-    code = int((await engine.call("wait", container))["StatusCode"])
+    try:
+        async with asyncio.timeout(seconds):
+            code = int((await engine.call("wait", container))["StatusCode"])
+    except TimeoutError as error:
+        # With it ends the call that still waits in its thread.
+        await engine.call("kill", container, ignore=(404, 409))
+        raise InfrastructureError(f"a command in a container of an image took longer than {seconds:g} s") from error
     said: bytes = await engine.call("logs", container, stdout=True, stderr=True)
     return code, said.decode(errors="backslashreplace")
 
 
 async def ask_image(engine: Engine, image: str, command: Sequence[str]) -> str:
     """Return what an unprivileged command says in a fresh container; raises InfrastructureError where it fails."""
-    async with workbench(engine, image, command) as container:
+    async with workbench(engine, image, command, read_only=True) as container:
         code, said = await run_workbench(engine, container)
     if code != 0:
         raise InfrastructureError(f"{command[0]} ended with {code} in the image {image}:\n{said[-2000:]}")

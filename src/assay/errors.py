@@ -6,6 +6,7 @@ AssayError                      3
 │   ├── ConfigurationError          assay.toml, a profile, a policy
 │   ├── TicketError                 the ticket's file
 │   ├── RepositoryError             the target repository or a revision in it
+│   │   └── RepositoryMissing       there is none where a path leads
 │   ├── PlanError                   a plan that cannot be carried out
 │   ├── DecisionError               an answer to a checkpoint that cannot count
 │   └── RunError                    a run that is unknown, busy or already over
@@ -58,6 +59,10 @@ class TicketError(UsageError):
 
 class RepositoryError(UsageError):
     """The repository cannot be used."""
+
+
+class RepositoryMissing(RepositoryError):
+    """There is no repository."""
 
 
 class PlanError(UsageError):

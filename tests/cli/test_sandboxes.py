@@ -112,6 +112,44 @@ def test_a_shell_executes_what_standard_input_says(project: Project, start: Star
     assert (unknown.code, "no sandbox profile 'nowhere'" in unknown.err) == (2, True)
 
 
+@pytest.mark.parametrize(("place", "why"), [("missing/out.tar", "No such file"), ("file/out.tar", "Not a directory")])
+def test_a_place_that_takes_no_file_is_refused_first(project: Project, tmp_path: Path, place: str, why: str) -> None:
+    """Before a person does anything in the sandbox that could not be written out."""
+    (tmp_path / "file").write_text("")
+    with Terminal("sandbox", "shell", "--repo", project.repo, "--export", tmp_path / place) as terminal:
+        shown = terminal.wait_for("name a file in a folder of yours")
+        assert terminal.end() == 2
+    assert why in shown
+    assert "sandbox:" not in shown
+
+
+def test_a_shell_where_there_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it has no files; a repository that cannot be used is something else, and says what it is."""
+    monkeypatch.chdir(tmp_path)
+    assert call("sandbox", "shell").code == 0
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    said = call("sandbox", "shell")
+    assert (said.code, "has no commits" in said.err) == (2, True), said
+
+
+def test_what_a_killed_shell_leaves_is_pruned(project: Project, state: Path) -> None:
+    """Its ref, which kept the objects of the repository, goes; that of a shell that is open stays."""
+    with Terminal("sandbox", "shell", "--repo", project.repo) as terminal:
+        terminal.wait_for("sandbox:")
+        assert call("prune").code == 0
+        assert len(_shell_refs(state)) == 1
+        terminal.process.kill()
+        terminal.process.wait()
+        assert len(_shell_refs(state)) == 1
+        assert call("prune").code == 0
+    assert _shell_refs(state) == []
+
+
+def _shell_refs(state: Path) -> list[str]:
+    command = ["git", "--git-dir", str(state / "git"), "for-each-ref", "--format=%(refname)", "refs/assay/shells"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
 def test_a_shell_on_a_terminal_is_as_isolated_as_a_command(project: Project) -> None:
     """A person types, sees, and ends it with an exit code; size and keys reach the sandbox, privileges do not."""
     with Terminal("sandbox", "shell", "--repo", project.repo) as terminal:
@@ -185,6 +223,16 @@ def test_a_lock_file_that_is_not_there_is_named(project: Project) -> None:
     said = call("check", project.change("x", {"x.py": "x = 1\n"}), "--repo", project.repo)
     assert said.code == 2
     assert "[sandboxes.default] dependencies: there is no file 'nowhere.lock'" in said.err
+
+
+def test_doctor_looks_at_the_images_of_profiles(project: Project) -> None:
+    """Those that the repository names, of this program's own and others."""
+    settings = '[sandboxes.strong]\nimage = "assay-test-nowhere:1"\n\n[sandboxes.small]\nimage = "base"\n'
+    project.repository.commit({"assay.toml": settings}, "Settings")
+    found = {line["subject"]: line for line in call("doctor", "--repo", project.repo, "--json").lines}
+    assert {"image python", "image base"} <= set(found)
+    assert "image node" not in found
+    assert not found["image of [sandboxes.strong]"]["ok"]
 
 
 def test_doctor_looks_at_the_runtimes_of_profiles(project: Project) -> None:

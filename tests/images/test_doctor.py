@@ -14,7 +14,7 @@ from docker.api.client import APIClient
 
 from assay.records.sandboxes import Image
 from assay.sandboxes import doctor
-from assay.sandboxes.doctor import Finding, examine
+from assay.sandboxes.doctor import Finding, examine, examine_images
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import load_recipe
 
@@ -40,6 +40,24 @@ async def test_an_image_that_is_not_built(engine: Engine) -> None:
     found = by_subject(await examine(engine, recipes=(other,), directories=()))
     assert not found["image python"].ok
     assert found["image python"].mend == "assay sandbox build"
+    other = load_recipe("node").model_copy(update={"packages": ("nobody-has-built-this",)})
+    found = by_subject(await examine(engine, recipes=(other,), directories=()))
+    assert found["image node"].mend == "assay sandbox build node"
+
+
+@pytest.mark.docker
+async def test_images_that_profiles_name(engine: Engine, python_image: Image) -> None:
+    """One that is there is shown with its id, one that is not with what mends that."""
+    named = {"default": python_image.id, "strong": "assay-test-nowhere:1"}
+    (there, absent) = await examine_images(engine, named)
+    assert (there.subject, there.ok, python_image.id[:19] in there.detail) == (
+        "image of [sandboxes.default]",
+        True,
+        True,
+    )
+    assert (absent.subject, absent.ok) == ("image of [sandboxes.strong]", False)
+    assert "assay-test-nowhere:1" in absent.detail
+    assert absent.mend
 
 
 async def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,3 +143,21 @@ async def test_a_directory_that_cannot_be_written(monkeypatch: pytest.MonkeyPatc
     finding = doctor._directory(tmp_path / "state" / "assay")
     assert not finding.ok
     assert str(tmp_path) in str(finding.mend)
+
+
+def test_a_directory_that_cannot_be_looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What lies below it cannot be asked for: the finding names the folder that is closed."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    exists = Path.exists
+
+    def look(path: Path) -> bool:
+        if closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", look)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    finding = doctor._directory(closed / "state" / "assay")
+    assert not finding.ok
+    assert str(finding.mend).endswith(f" {closed}")
