@@ -64,8 +64,11 @@ def _parts(book: Book) -> Iterator[tuple[Level, str]]:
         case ClaimKind.FIX | ClaimKind.FEATURE if not facts.case.requirements:
             counting = counting_ids(book)
             twins = [twin_of(book, s, i) for i in counting for s in (Subject.BROUGHT, Subject.REGRESSION)]
-            level: Level = "B" if Twin.WORKS in twins or not counting else "C"
-            yield level, "no test that fails without the change fails when its expectations are perturbed"
+            works = Twin.WORKS in twins or not counting
+            yield (
+                ("B" if works else "C"),
+                "no test that fails without the change fails when its expectations are perturbed",
+            )
         case ClaimKind.TESTS:
             head = book.first(Subject.BROUGHT, "head")
             for test in brought_ids(book):
@@ -100,7 +103,8 @@ def _regression(book: Book) -> tuple[Level, str]:
     if head is None or base is None:
         return "C", "the base's tests were not run with perturbed expectations"
     secret = book.facts.secret
-    able = [i for i in head.evidence.expected if read_twin(base, i, secret) is Twin.WORKS]
+    kept = set(needed_ids(book))
+    able = [i for i in head.evidence.expected if i in kept and read_twin(base, i, secret) is Twin.WORKS]
     lost = [i for i in able if read_twin(head, i, secret) is not Twin.WORKS]
     if lost:
         return "C", f"{lost[0]} {read_twin(head, lost[0], secret).value}, and did not at the base"

@@ -11,7 +11,7 @@ from typing import Final
 from assay.evidence.expectations import Reading, Standing
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.layout import Layout
-from assay.evidence.matrix import brought_ids, needed_ids
+from assay.evidence.matrix import brought_ids, mended_ids, needed_ids
 from assay.evidence.refutation import TESTS
 from assay.evidence.together import together
 from assay.evidence.trials import Trials
@@ -39,12 +39,13 @@ class Twin(StrEnum):
 
 def read_twin(reading: Reading | None, test: str, secret: str) -> Twin:
     """Return how the twin of a test went in one execution."""
-    if reading is None or reading.stand(test) is Standing.LOST:
+    standing = Standing.LOST if reading is None else reading.stand(test)
+    outcome = None if reading is None else reading.outcome(test)
+    if outcome is None or standing not in (Standing.PASSED, Standing.FAILED):
         return Twin.UNKNOWN
-    if reading.stand(test) is Standing.PASSED:
+    if standing is Standing.PASSED:
         return Twin.SILENT
-    outcome = reading.outcome(test)
-    if outcome is None or outcome.failure != "assertion" or outcome.call != "failed":
+    if outcome.failure != "assertion" or outcome.call != "failed" or outcome.teardown != "passed":
         return Twin.UNCLEAR
     said = outcome.message.removeprefix("AssertionError: ")
     if said.startswith(f"{mark_of(secret)} works"):
@@ -67,14 +68,16 @@ def blind_value(book: Book, subject: Subject, test: str) -> str:
 def perturbed_ids(book: Book, subject: Subject, most: int) -> tuple[str, ...]:
     """Return the ids of a subject whose twins have to fail: those that pass at the head.
 
-    Of the base's own tests at most `most` are taken, from each file its share; which ones no author can choose.
+    Of the base's own tests that passed before at most `most` are taken, from each file its share; which ones no author
+    can choose.
     """
     head = book.first(subject, "head")
     if head is None:
         return ()
     if subject is Subject.REGRESSION:
-        passing = [i for i in needed_ids(book) if head.stand(i) is Standing.PASSED]
-        return _sample(passing, most, book.facts.secret)
+        mended = mended_ids(book)
+        kept = [i for i in needed_ids(book) if head.stand(i) is Standing.PASSED]
+        return (*mended, *_sample(kept, most, book.facts.secret))
     ids = brought_ids(book) if subject is Subject.BROUGHT else head.ids
     return tuple(i for i in ids if head.stand(i) is Standing.PASSED)
 
@@ -154,7 +157,7 @@ def _lay_out(
     made = transform({p: git.contents.read(tree[p].oid) for p in paths}, secret)
     root = layout.project.source_roots[0] if layout.project.source_roots else "."
     helper = posixpath.normpath(posixpath.join(layout.project.root, root, f"{helper_name(secret)}.py"))
-    laid = {**made, helper: helper_source(secret, made, perturbed=perturbed)}
+    laid = {**made.files, helper: helper_source(secret, made, perturbed=perturbed)}
     fresh = {blob_id(data): data for data in laid.values()}
     tree |= {path: TreeFile(REGULAR, blob_id(data)) for path, data in laid.items()}
     return tree, fresh
@@ -162,7 +165,7 @@ def _lay_out(
 
 def twin_step(book: Book) -> Step | None:
     """Return S8 as it went; None where no twin was executed."""
-    runs = [r for s in TESTS for v in ("twin", "twin-base") for r in book.all(s, v)]  # type: ignore[arg-type]
+    runs = [r for s in TESTS for v in ("twin", "twin-base") for r in book.all(s, v)]
     if not runs:
         return None
     reasons = list(_counts(book))
@@ -187,7 +190,7 @@ def _counts(book: Book) -> Iterator[str]:
             continue
         ids = head.evidence.expected
         working = sum(1 for i in ids if twin_of(book, subject, i) is Twin.WORKS)
-        whole = len(needed_ids(book)) if subject is Subject.REGRESSION else len(ids)
+        whole = len(needed_ids(book)) + len(mended_ids(book)) if subject is Subject.REGRESSION else len(ids)
         sampled = f", a sample of {whole}" if whole > len(ids) else ""
         yield f"{subject.value}: {working} of {len(ids)} ids{sampled} fail when their expectations are perturbed"
         if working < len(ids) and subject is not Subject.HELD_OUT:

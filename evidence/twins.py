@@ -5,7 +5,8 @@ swallows, code that knows a test by its bytes. The positive variant of a test me
 local names; in its negative twin the expectations are perturbed, under the same id, and it has to fail.
 
 Both come from one transformation and differ in one constant of a helper module that is laid beside them: what is
-judged cannot tell them apart by the tests' own text. The perturbation happens while the test runs, expectation by
+judged cannot tell them apart by the tests' own text, and does not find in it what is expected: literal expectations lie
+in the helper, too, and decoys in their place. The perturbation happens while the test runs, expectation by
 expectation, so that one execution of a suite shows of each of its expectations whether it tells values apart
 (`judge_side/expecting.py`). Plain asserts, helpers that assert, unittest's methods, contexts such as `pytest.raises`,
 `approx` and parametrized values are covered by the same four calls.
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final, Protocol
+from typing import Final
 
 from assay.evidence.controls import Function, parse
 from assay.records.base import digest_of
@@ -48,40 +50,53 @@ def mark_of(secret: str) -> str:
     return digest_of([secret, "mark"]).removeprefix("sha256:")[:16]
 
 
-def helper_source(secret: str, tests: Mapping[str, bytes], *, perturbed: bool) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """Transformed tests, and what they expect."""
+
+    files: Mapping[str, bytes]
+    """Text by path in the tree."""
+    values: Mapping[int, str]
+    """Literal expectations, as source text, by the number under which the tests ask for them."""
+
+
+def helper_source(secret: str, tests: Transformed, *, perturbed: bool) -> bytes:
     """Return the helper module for a tree.
 
     Args:
         secret: from which its name and its mark are made.
-        tests: the Python files that were transformed, by path in the tree.
+        tests: what was transformed.
         perturbed: whether the tree's tests are twins.
     """
+    values = ", ".join(f"{number}: {source}" for number, source in tests.values.items())
     text = (files("assay.evidence.judge_side") / "expecting.py").read_text()
     for old, new in {
         "PERTURBED = False": f"PERTURBED = {perturbed}",
         'MARK = ""': f"MARK = {mark_of(secret)!r}",
         'TREE = ""': f"TREE = {WORKSPACE!r}",
-        "TESTS: frozenset[str] = frozenset()": f"TESTS: frozenset[str] = frozenset({sorted(tests)!r})",
+        "TESTS: frozenset[str] = frozenset()": f"TESTS: frozenset[str] = frozenset({sorted(tests.files)!r})",
+        "VALUES: dict[int, Any] = {}": f"VALUES: dict[int, Any] = {{{values}}}",
     }.items():
-        text = text.replace(old, new, 1)
+        text = text.replace(f"\n{old}\n", f"\n{new}\n", 1)
     return text.encode()
 
 
-def transform(sources: Mapping[str, bytes], secret: str) -> dict[str, bytes]:
-    """Return the transformed text of each Python file of the tests; of one that cannot be parsed, none.
+def transform(sources: Mapping[str, bytes], secret: str) -> Transformed:
+    """Return the transformed Python files of the tests; one that cannot be parsed is left out.
 
     Args:
         sources: test files and what helps them, by path.
         secret: from which the names in them are made.
     """
     made: dict[str, bytes] = {}
-    for path, data in sources.items():
+    values: dict[int, str] = {}
+    for path, data in sorted(sources.items()):
         tree = parse(data)
         if tree is not None:
             renamed = _LocalNames(secret).visit(tree)
-            expecting = _Expectations(helper_name(secret)).visit(renamed)
+            expecting = _Expectations(helper_name(secret), values).visit(renamed)
             made[path] = ast.unparse(ast.fix_missing_locations(_import_helper(expecting, helper_name(secret)))).encode()
-    return made
+    return Transformed(made, values)
 
 
 def _import_helper(tree: ast.Module, name: str) -> ast.Module:
@@ -96,21 +111,53 @@ def _import_helper(tree: ast.Module, name: str) -> ast.Module:
     return tree
 
 
-class _Call(Protocol):
-    def __call__(self, name: str, /, *arguments: ast.expr) -> ast.Call: ...
+class _Helper:
+    """Makes calls of the helper."""
+
+    def __init__(self, name: str, values: dict[int, str]) -> None:
+        self._name = name
+        self._values = values
+
+    def call(self, name: str, /, *arguments: ast.expr) -> ast.Call:
+        """Return a call of one of its functions."""
+        function = ast.Attribute(value=ast.Name(id=self._name, ctx=ast.Load()), attr=name, ctx=ast.Load())
+        return ast.Call(func=function, args=list(arguments), keywords=[])
+
+    def keep(self, node: ast.expr) -> ast.expr:
+        """Return what stands in the place of an expectation: of a literal, a decoy and the number of the real one."""
+        if isinstance(node, ast.Call) and _last_name(node.func) == "approx":
+            node.args = [self.keep(argument) for argument in node.args]
+            return node
+        try:
+            value = ast.literal_eval(node)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return node
+        if value is None or isinstance(value, bool):
+            return node
+        number = len(self._values)
+        self._values[number] = ast.unparse(node)
+        return self.call("value", ast.Constant(_decoy(value)), ast.Constant(number))
+
+
+def _decoy(value: object) -> int | float | str:
+    """Return something that looks like an expectation and is none."""
+    match value:
+        case int() | float():
+            return value + 1000003
+        case str():
+            return value[::-1] + "~"
+        case _:
+            return 0
 
 
 class _Expectations(ast.NodeTransformer):
     """Sends every expectation of a module through the helper."""
 
-    def __init__(self, helper: str) -> None:
-        self._helper = helper
+    def __init__(self, helper: str, values: dict[int, str]) -> None:
+        self._helper = _Helper(helper, values)
+        self._call = self._helper.call
         self._inside = 0
         """Depth of functions around a statement; the test is the outermost one."""
-
-    def _call(self, name: str, /, *arguments: ast.expr) -> ast.Call:
-        function = ast.Attribute(value=ast.Name(id=self._helper, ctx=ast.Load()), attr=name, ctx=ast.Load())
-        return ast.Call(func=function, args=list(arguments), keywords=[])
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return self._function(node)
@@ -124,14 +171,14 @@ class _Expectations(ast.NodeTransformer):
         node.body = [self.visit(statement) for statement in node.body]
         self._inside -= 1
         if is_test:
-            node.body = [_Returns(self._call).visit(statement) for statement in node.body]
+            node.body = [_Returns(self._helper).visit(statement) for statement in node.body]
             documented = ast.get_docstring(node, clean=False) is not None
             node.body.insert(int(documented), ast.Expr(self._call("begin")))
             node.body.append(ast.Expr(self._call("end")))
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        node.test = self._call("held", _Comparisons(self._call).visit(node.test))
+        node.test = self._call("held", _Comparisons(self._helper).visit(node.test))
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
@@ -139,7 +186,7 @@ class _Expectations(ast.NodeTransformer):
         if isinstance(call, ast.Call):
             name = _last_name(call.func)
             if name.lower().startswith("assert") or (name in _CONTEXTS and len(call.args) > 1):
-                call.args.insert(0, call.func)
+                call.args = [call.func, *(self._helper.keep(argument) for argument in call.args)]
                 call.func = self._call("passing").func
         return node
 
@@ -153,8 +200,8 @@ class _Expectations(ast.NodeTransformer):
 class _Comparisons(ast.NodeTransformer):
     """Sends every comparison inside of an expectation through the helper."""
 
-    def __init__(self, call: _Call) -> None:
-        self._call = call
+    def __init__(self, helper: _Helper) -> None:
+        self._helper = helper
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -162,18 +209,24 @@ class _Comparisons(ast.NodeTransformer):
         if len(sides) > 2 and not all(isinstance(side, _PLAIN_NAMES) for side in sides[1:-1]):
             return node  # what stands in the middle would be computed twice
         pairs = zip(sides, node.ops, sides[1:], strict=False)
-        calls = [self._call("compare", ast.Constant(_OPERATORS[type(op)]), left, right) for left, op, right in pairs]
+        calls = [self._compare(op, left, right) for left, op, right in pairs]
         return calls[0] if len(calls) == 1 else ast.BoolOp(op=ast.And(), values=list(calls))
+
+    def _compare(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr:
+        sides = (left, right)
+        if not isinstance(op, ast.Is | ast.IsNot):  # a copy is not the same object
+            sides = (self._helper.keep(left), self._helper.keep(right))
+        return self._helper.call("compare", ast.Constant(_OPERATORS[type(op)]), *sides)
 
 
 class _Returns(ast.NodeTransformer):
     """Lets a test end at each of its own `return`s."""
 
-    def __init__(self, call: _Call) -> None:
-        self._call = call
+    def __init__(self, helper: _Helper) -> None:
+        self._helper = helper
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
-        node.value = self._call("end", *([node.value] if node.value is not None else []))
+        node.value = self._helper.call("end", *([node.value] if node.value is not None else []))
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:

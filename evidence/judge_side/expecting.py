@@ -27,6 +27,7 @@ PERTURBED = False
 MARK = ""
 TREE = ""
 TESTS: frozenset[str] = frozenset()
+VALUES: dict[int, Any] = {}
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -70,6 +71,11 @@ def end(value: Any = None) -> Any:
             raise AssertionError(f"{MARK} blind {blind}")
         raise AssertionError(f"{MARK} works {seen}")
     return value
+
+
+def value(decoy: Any, number: int) -> Any:
+    """Return the expectation with this number; what stands beside it in the test is for those who look there."""
+    return copy.deepcopy(VALUES[number])
 
 
 def held(value: Any) -> Any:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from assay.evidence.environment import CANARY_FAILS, CANARY_PASSES
-from assay.evidence.facts import Facts, Subject, Trial, Variant
+from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
 from assay.evidence.protocol import Case, TrustedTests
+from assay.evidence.twins import mark_of
 from assay.policies.settings import ProjectSettings
 from assay.records.checks import Check
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
@@ -19,7 +20,14 @@ from assay.records.sandboxes import Exited
 from assay.records.verdicts import Step
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
+SECRET = "s"
 STEPS = tuple(Step(id=i, title=i, outcome="passed") for i in ("S0", "S1", "S2", "S3"))
+
+
+def perturbed(test: str) -> TestOutcome:
+    """Return the outcome of a twin that fails as it should."""
+    said = f"AssertionError: {mark_of(SECRET)} works 1"
+    return failed(test).model_copy(update={"message": said})
 
 
 def passed(test: str) -> TestOutcome:
@@ -64,7 +72,7 @@ class Records:
         self.evidence[name] = Evidence(
             id=name,
             purpose=subject.value,
-            cell=Cell(source="base" if variant == "base" else "head", tests="base"),
+            cell=Cell(source="base" if variant in BASE_VARIANTS else "head", tests="base"),
             replicate=replicate,
             commit="0" * 40,
             tree="1" * 40,
@@ -80,6 +88,10 @@ class Records:
         trial = Trial(subject=subject, variant=variant, replicate=replicate, alone=alone, check=check, evidence=name)
         self.facts = self.facts.model_copy(update={"trials": (*self.facts.trials, trial)})
         return name
+
+    def book(self) -> Book:
+        """Return the book of it."""
+        return Book(self.facts, self.evidence.values())
 
     def change(self, name: str, **fields: object) -> Records:
         """Return a copy in which one piece of evidence has other fields."""
@@ -119,6 +131,7 @@ def start(kind: ClaimKind, requirements: tuple[Requirement, ...], stated: tuple[
         project=ProjectSettings(),
         baseline_runs=2,
         replicates=2,
+        secret=SECRET,
         steps=STEPS,
         program_changed=("calc.py",),
         test_files=frozenset({"tests/test_a.py", "tests/test_v.py", "tests/test_h.py", "tests/test_n.py"}),
@@ -158,6 +171,10 @@ def graph_case(tests: int = 2, requirements: int = 2, *, vacuous: bool = False) 
         if vacuous:
             records.add(subject, "null-raise", [failed(n, "error") for n in names], expected=tuple(names))
             records.add(subject, "null-return", map(failed, names), expected=tuple(names))
+        records.add(subject, "twin", map(perturbed, names), expected=tuple(names))
+    if suite:
+        records.add(Subject.REGRESSION, "twin", map(perturbed, suite), expected=tuple(suite))
+        records.add(Subject.REGRESSION, "twin-base", map(perturbed, suite))
     return records
 
 
@@ -176,6 +193,9 @@ def check_case(kind: ClaimKind = ClaimKind.FIX, *, vacuous: bool = False) -> Rec
     if vacuous:
         records.add(Subject.BROUGHT, "null-raise", [failed(new, "error")], expected=(new,))
         records.add(Subject.BROUGHT, "null-return", [failed(new)], expected=(new,))
+    records.add(Subject.BROUGHT, "twin", [perturbed(new)], expected=(new,))
+    records.add(Subject.REGRESSION, "twin", map(perturbed, suite), expected=tuple(suite))
+    records.add(Subject.REGRESSION, "twin-base", map(perturbed, suite))
     return records
 
 

@@ -83,7 +83,7 @@ async def test_a_proof_that_was_stopped_goes_on_where_it_was(world: World, count
     assert stopped > 1
     assert verdict.status is VerdictStatus.PROVEN
     made = await world.evidence()
-    assert len({e.id for e in made}) == len(made) == 6
+    assert len({e.id for e in made}) == len(made) == 9
     counting.stop_at = 0
     assert await world.prove(base, head) == verdict, "what is recorded is returned, and nothing is executed"
     entries = await world.ledger.entries("run")
@@ -142,7 +142,7 @@ async def test_a_baseline_is_kept_for_other_runs(world: World, counting: Countin
     other = case(base, head).model_copy(update={"run": "other"})
     assert (await world.assayer().prove(other)).status is VerdictStatus.PROVEN
     assert (len(first), [s for s in counting.opened if s.startswith("regression.base-base")]) == (2, [])
-    assert len([e for e in await world.evidence("other") if str(e.cell) == "base/base"]) == 3
+    assert len([e for e in await world.evidence("other") if str(e.cell) == "base/base"]) == 4
 
 
 async def test_an_environment_at_fault_says_nothing_of_the_change(world: World, counting: Counting) -> None:

@@ -49,8 +49,8 @@ async def test_an_ordinary_fix_with_its_test_is_proven(world: World) -> None:
     base = await world.commit(BASE)
     head = await world.commit({"calc.py": FIXED, "tests/test_calc.py": NEW_TEST}, base)
     verdict = await world.prove(base, head)
-    assert (verdict.status, verdict.level) == (VerdictStatus.PROVEN, "C")
-    assert [s.id for s in verdict.steps] == ["S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7"]
+    assert (verdict.status, verdict.level) == (VerdictStatus.PROVEN, "B")
+    assert [s.id for s in verdict.steps] == ["S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8"]
 
 
 async def test_requirements_are_proven_by_trusted_tests(world: World) -> None:
