@@ -61,7 +61,7 @@ def test_the_demonstration_ends_with_a_proven_branch(tmp_path: Path) -> None:
     assert len(git(repo, "rev-list", f"main..{result['branch']}").split()) == 2
     assert git(repo, "rev-parse", result["branch"]) == result["head"]
     assert git(repo, "status", "--porcelain") == ""
-    assert "proven (level C)" in done.stderr
+    assert "proven (level B)" in done.stderr
     page = Path(result["report"]).read_text()
     assert "refuted, mended" in page
 
