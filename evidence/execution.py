@@ -292,6 +292,7 @@ class Bench:
             output_digest="" if result is None else result.stdout.digest,
             started=started,
             seconds=0.0 if result is None else result.seconds,
+            cpu_seconds=0.0 if result is None else result.cpu_seconds,
         )
 
     async def _lost(self, order: Order, name: str, error: SandboxLost) -> Evidence:

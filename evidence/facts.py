@@ -25,6 +25,8 @@ class Subject(StrEnum):
     BROUGHT = "tests that the change brings"
     """The head's own suite."""
     CHECK = "author's check"
+    SPEED = "speed"
+    """The workload of a claim about speed."""
 
 
 Variant = Literal[

@@ -21,6 +21,7 @@ from assay.evidence.matrix import (
     mended_ids,
     needed_ids,
 )
+from assay.evidence.meters import meter_step, ratio
 from assay.evidence.refutation import (
     TESTS,
     altered_ids,
@@ -96,6 +97,7 @@ def refutations(book: Book) -> Iterator[Refuted]:
         for test in forged_ids(book, subject):
             if shown := shown_forged(book, subject, test):
                 yield _refuted_by_twin(book, subject, test, shown)
+    yield from _refuted_by_clock(book)
     for check, runs in failing_checks(book).items():
         got = _check_got(runs[0])
         base = book.all(Subject.CHECK, "base", check=check)
@@ -131,7 +133,7 @@ def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Readi
             reason = "the change's own test suite cannot be run to its end"
         case Subject.BROUGHT:
             reason = f"{test} is part of the change's own suite and does not pass there"
-        case Subject.CANARY | Subject.CHECK:
+        case Subject.CANARY | Subject.CHECK | Subject.SPEED:
             reason = f"{test} does not pass"
         case never:
             assert_never(never)
@@ -166,6 +168,21 @@ def _refuted_by_twin(book: Book, subject: Subject, test: str, shown: tuple[Readi
             reproduced=len(shown),
         ),
     )
+
+
+def _refuted_by_clock(book: Book) -> Iterator[Refuted]:
+    speed, found = book.facts.case.claim.draft.speed, ratio(book)
+    if speed is None or found is None or not found.low > speed.at_most:
+        return
+    witness = bear_witness(
+        book.all(Subject.SPEED, "head")[0].evidence,
+        book.facts.project,
+        test=None,
+        expected=f"at most {speed.at_most:g} of the base's processor time",
+        got=str(found),
+        reproduced=found.pairs,
+    )
+    yield Refuted(f"it is not as fast as claimed: the head takes {found} of the base's processor time", witness)
 
 
 def _check_got(reading: Reading) -> str:
@@ -296,7 +313,7 @@ def _kind(book: Book) -> Iterator[Open]:
         case ClaimKind.DOCS:
             return
         case ClaimKind.PERFORMANCE:
-            yield Open("speed was not measured", "Is the change as fast as it says? Nothing broke that was tested.")
+            yield from _speed(book)
         case ClaimKind.DEPENDENCY:
             yield Open(
                 "the new dependencies were not resolved and looked at",
@@ -304,6 +321,21 @@ def _kind(book: Book) -> Iterator[Open]:
             )
         case never:
             assert_never(never)
+
+
+def _speed(book: Book) -> Iterator[Open]:
+    speed, found = book.facts.case.claim.draft.speed, ratio(book)
+    step = meter_step(book)
+    if speed is None or found is None:
+        why = step.reasons[0] if step is not None else ""
+        yield Open(
+            f"speed was not measured: {why}", "Which workload of the base shows the speed, and how much is claimed?"
+        )
+    elif not found.high <= speed.at_most:
+        yield Open(
+            f"the head takes {found} of the base's processor time, and at most {speed.at_most:g} was claimed",
+            "Is that fast enough? The interval does not clear the bound.",
+        )
 
 
 def _only_tests(book: Book) -> Iterator[Open]:

@@ -42,7 +42,7 @@ class Layout:
                 return (self.visible,)
             case Subject.HELD_OUT:
                 return (self.visible, self.held_out)
-            case Subject.REGRESSION | Subject.BROUGHT | Subject.CANARY | Subject.CHECK:
+            case Subject.REGRESSION | Subject.BROUGHT | Subject.CANARY | Subject.CHECK | Subject.SPEED:
                 return ()
 
     def tree(self, cell: Cell, subject: Subject) -> Tree:

@@ -30,6 +30,7 @@ from assay.evidence.flags import flag_changes
 from assay.evidence.held_out import with_everything_stated
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
+from assay.evidence.meters import run_meter
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
 from assay.evidence.trials import Trials
@@ -128,6 +129,7 @@ class Assayer:
             if not course.is_refuted:
                 await course.run_brought()  # S7 base/head
                 await course.run_controls()  # S8: null implementations
+                await run_meter(trials)  # S15
                 await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
             return judge(trials.facts, trials.evidence.values())
 

@@ -10,6 +10,7 @@ from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import counting_ids
 from assay.evidence.held_out import Weight, weigh
 from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, needed_ids
+from assay.evidence.meters import meter_step
 from assay.evidence.refutation import TESTS, suspects
 from assay.evidence.twin_runs import twin_step
 from assay.records.verdicts import Step
@@ -18,7 +19,7 @@ _Outcome = Literal["passed", "failed", "flagged", "inconclusive", "not_run"]
 
 
 def executed_steps(book: Book) -> tuple[Step, ...]:
-    """Return S4 to S10 in order; nothing where nothing was executed."""
+    """Return S4 to S15 in order; nothing where nothing was executed."""
     if not book.facts.trials:
         return ()
     makers: tuple[Callable[[Book], Step | None], ...] = (
@@ -29,6 +30,7 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         _controls,
         twin_step,
         _held_out,
+        meter_step,
     )
     return tuple(step for make in makers if (step := make(book)) is not None)
 

@@ -29,6 +29,10 @@ _PURPOSES: Final[dict[Variant, str]] = {
 }
 
 
+_LONGEST: Final = 3600.0
+"""Seconds of a workload; the policy's own limit is shorter."""
+
+
 class Trials:
     """Executes what a proof asks for and keeps the books of it.
 
@@ -140,6 +144,21 @@ class Trials:
             replicate=replicate,
         )
         await self._run(Subject.CHECK, variant, order, check=check.id)
+
+    async def measure(self, command: tuple[str, ...], side: Side, replicate: int) -> None:
+        """Execute a workload once on one side's program, with everything else as it was at the base."""
+        cell = self.cell(Subject.SPEED, side)
+        tree = await asyncio.to_thread(self.layout.tree, cell, Subject.REGRESSION)
+        order = Order(
+            purpose=Subject.SPEED.value,
+            cell=cell,
+            commit=self._commit(cell),
+            tree=await self.git.write_tree(tree, {}),
+            replicate=replicate,
+            expected=(Subject.SPEED.value,),
+            check=Check(id=Subject.SPEED.value, command=command, seconds=_LONGEST),
+        )
+        await self._run(Subject.SPEED, side, order)
 
     def cell(self, subject: Subject, variant: Variant) -> Cell:
         """Return which source a variant has, and which tests a subject."""

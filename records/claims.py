@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from assay.records.base import Record
 from assay.records.checks import Check
@@ -28,6 +31,17 @@ class ChangedExpectation(Record):
     why: str
 
 
+class SpeedClaim(Record):
+    """How much faster a change makes something."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The workload: an argument vector that runs at the root of either tree, prints the same at both, and ends with 0.
+    Files of it come from the base.
+    """
+    at_most: Annotated[float, Field(gt=0, lt=1)]
+    """What the head takes at most, as a part of the base's processor time: 0.5 is twice as fast."""
+
+
 class ClaimDraft(Record):
     """What an author submits. The framework adds who, and which commits: authors do not know them."""
 
@@ -42,6 +56,8 @@ class ClaimDraft(Record):
     """Public functions or commands that behave differently now."""
     changed_expectations: tuple[ChangedExpectation, ...] = ()
     new_dependencies: tuple[str, ...] = ()
+    speed: SpeedClaim | None = None
+    """Of a claim of kind performance: what gets faster, and how much."""
     declined: str | None = None
     """Why it could not be done. An honest outcome of its own, neither a proof nor a lie."""
     disputes: tuple[ChangedExpectation, ...] = ()

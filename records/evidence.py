@@ -87,3 +87,5 @@ class Evidence(Record):
     """`sha256:…` of the whole of standard output."""
     started: datetime
     seconds: float
+    cpu_seconds: float = 0.0
+    """Processor time of the whole process tree, as the sandbox's supervisor counted it."""
