@@ -33,6 +33,8 @@ def _evidence(entry: Entry) -> tuple[str, str]:
         count = "?"
     elif body.get("purpose") == "canary":
         count = f"{passed} passed, {others} did not; one of each is right"
+    elif str(body.get("purpose")).endswith("with perturbed expectations"):
+        count = f"{others} of {passed + others} failed, as they should"
     else:
         count = f"{passed} of {passed + others} passed"
     return f"executed {body.get('purpose')} ({body.get('cell')}): {count}", "dim"

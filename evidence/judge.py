@@ -137,8 +137,17 @@ def _proven_reasons(book: Book) -> Iterator[str]:
     if proven:
         yield f"{', '.join(proven)}: each trusted test fails without the work and passes with it"
     kept = len(needed_ids(book))
-    yield f"{kept} tests that passed at the base pass with the change" if kept else "the base has no tests that pass"
+    yield f"{_tests(kept)} that passed at the base pass with the change" if kept else "the base has no tests that pass"
     if not facts.program_changed:
         yield "the program is the same"
     if not proven and (counting := counting_ids(book)):
-        yield f"{len(counting)} tests fail without the change and pass with it"
+        one = len(counting) == 1
+        yield (
+            "1 test fails without the change and passes with it"
+            if one
+            else (f"{len(counting)} tests fail without the change and pass with it")
+        )
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'' if count == 1 else 's'}"

@@ -35,7 +35,9 @@ def render_terminal(facts: RunFacts | CheckFacts) -> RenderableType:
             parts += _explanation(line)
     if isinstance(facts, RunFacts):
         parts += _decisions(facts)
-    for how in facts.how_to:
+    verdicts = [line.facts.verdict for line in lines if line.last]
+    shown = {verdict.witness.command for verdict in verdicts if verdict and verdict.witness}
+    for how in (how for how in facts.how_to if how.command not in shown):
         parts += [Text(), _text(f"{how.purpose}:"), _unbroken(how.command, "bold")]
     return Group(*parts)
 
