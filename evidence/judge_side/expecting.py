@@ -186,7 +186,8 @@ def _note(blind: Any, other: Any) -> None:
     for value in (blind, other):
         place = _place(getattr(sys.modules.get(type(value).__module__), "__file__", None))
         if place and place not in TESTS:
-            State.blind = f"{type(value).__qualname__} of {place}"
+            beside = "" if isinstance(other if value is blind else blind, _PLAIN) else " beside its like"
+            State.blind = f"{type(value).__qualname__} of {place}{beside}"
             return
     State.blind = State.blind or type(blind).__qualname__
 
