@@ -41,7 +41,7 @@ class Fate(StrEnum):
     KNOWN = "fails at the base, too"
     FLAKY = "fails now and then, and passes at the base each time"
     UNTOLD = "fails there, and the base cannot tell whether the test or the change depends on them"
-    UNKNOWN = "was not run again"
+    UNKNOWN = "failed there, and was not run again often enough to tell why"
 
 
 def surroundings_of(claim: str, number: int, count: int, packages: tuple[str, ...]) -> Surroundings:
@@ -55,23 +55,24 @@ def surroundings_of(claim: str, number: int, count: int, packages: tuple[str, ..
     """
     seed = digest_of([claim, number]).removeprefix("sha256:")
     drawn = [int(seed[n : n + 8], 16) for n in range(0, 64, 8)]
+    start = int(digest_of([claim]).removeprefix("sha256:")[:8], 16)
     locale = _LOCALES[number % len(_LOCALES)]
     variables = {
         "PYTHONHASHSEED": str(drawn[0] % 4_294_967_295 + 1),
-        "TZ": _ZONES[(number + drawn[1]) % len(_ZONES)],
+        "TZ": _ZONES[(number + start) % len(_ZONES)],
         "LANG": locale,
         "LC_ALL": locale,
         "HOME": f"/tmp/home-{seed[:6]}",  # noqa: S108 - a path inside the sandbox
     }
     if number == count - 1 and any(p.partition("=")[0] == "libfaketime" for p in packages):
-        date = f"+{40 + drawn[2] % 800}d"
+        date = f"+{40 + drawn[1] % 800}d"
         variables |= {"LD_PRELOAD": _PRELOADED, "FAKETIME": date, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     return Surroundings(
         order=seed[:16],
         variables=variables,
         host=f"host-{seed[:7]}",
         folder="/".join([f"deeper-{seed[:12]}"] * (number % 3 + 1)),
-        processes=20 + drawn[3] % 300,
+        processes=20 + drawn[2] % 300,
         share=_SHARES[number % len(_SHARES)],
     )
 
@@ -215,7 +216,7 @@ def jitter_points(book: Book) -> Iterator[Open]:
     for subject in TESTS:
         found = fates(book, subject)
         for test, (fate, part) in found.items():
-            if fate in (Fate.FLAKY, Fate.UNTOLD) and _matters(book, subject, test, frozenset(found)):
+            if fate in (Fate.FLAKY, Fate.UNTOLD, Fate.UNKNOWN) and _matters(book, subject, test, frozenset(found)):
                 reading = book.all(subject, "jittered", part=part)[0]
                 name = "a held-out test" if subject is Subject.HELD_OUT else test or "the suite as a whole"
                 yield Open(

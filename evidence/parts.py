@@ -50,15 +50,19 @@ def pair_renamed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dic
     fresh = {p: d for p, d in after.items() if p not in before}
     pairs: dict[str, str] = {}
     for path, data in sorted(gone.items()):
-        ratios = {p: _ratio(data, d) for p, d in sorted(fresh.items()) if p not in pairs.values()}
+        ratios = {p: _alike(data, d) for p, d in sorted(fresh.items()) if p not in pairs.values()}
         best = max(ratios, key=ratios.__getitem__, default=None)
         if best is not None and ratios[best] >= _SIMILAR:
             pairs[path] = best
     return pairs
 
 
-def _ratio(one: bytes, other: bytes) -> float:
+def _alike(one: bytes, other: bytes) -> float:
     return difflib.SequenceMatcher(None, one.splitlines(), other.splitlines()).ratio()
+
+
+def _ratio(one: bytes, other: bytes) -> float:
+    return difflib.SequenceMatcher(None, one.split(), other.split()).ratio()
 
 
 def split_file(path: str, before: bytes, after: bytes) -> tuple[Edit, ...]:
@@ -73,10 +77,7 @@ def split_file(path: str, before: bytes, after: bytes) -> tuple[Edit, ...]:
         return (whole,)
     found: list[Edit] = []
     pending: tuple[int, int] | None = None
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(new) > _LONG)
-    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        if tag == "equal":
-            continue
+    for old_from, old_to, new_from, new_to in _hunks(old, new):
         start = (old_from, new_from) if pending is None else pending
         hunk = Edit(path, start[1] + 1, new_to, tuple(old[start[0] : old_to]))
         leaves = () if pending is not None else _leaves(path, head, new, hunk)
@@ -90,6 +91,28 @@ def split_file(path: str, before: bytes, after: bytes) -> tuple[Edit, ...]:
             found.append(hunk)
         pending = None
     return (whole,) if pending is not None else tuple(found)
+
+
+def _hunks(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield from and to of old and new lines that differ. What was added beside changed lines is apart from them where
+    each can be taken out without the other.
+    """
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(new) > _LONG)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        before, count = old[old_from:old_to], old_to - old_from
+        if tag == "replace" and count < new_to - new_from:
+            first, last = new[new_from : new_from + count], new[new_to - count : new_to]
+            ahead = _ratio(b"".join(before), b"".join(first)) >= _ratio(b"".join(before), b"".join(last))
+            middle = new_from + count if ahead else new_to - count
+            old_middle = old_to if ahead else old_from
+            pieces = (old_from, old_middle, new_from, middle), (old_middle, old_to, middle, new_to)
+            edits = [Edit("", start + 1, end, tuple(old[a:b])) for a, b, start, end in pieces]
+            if all(parse(apply(new, [e])) for e in edits):
+                yield from pieces
+                continue
+        yield old_from, old_to, new_from, new_to
 
 
 def apply(lines: list[bytes], edits: Iterable[Edit]) -> bytes:
