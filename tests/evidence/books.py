@@ -67,7 +67,7 @@ class Records:
         part: str = "",
     ) -> str:
         """Add one execution and return the id of its evidence."""
-        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}.{part}".replace(" ", "-")
+        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}{part}".replace(" ", "-")
         made = tuple(outcomes)
         bad = any(not o.passed and "failed" in (o.setup, o.call, o.teardown) for o in made)
         self.evidence[name] = Evidence(
