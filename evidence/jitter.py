@@ -51,7 +51,7 @@ def surroundings_of(claim: str, number: int, count: int, packages: tuple[str, ..
         claim: what tells the claim and its trees from others.
         number: of the replicate.
         count: of replicates. The date is another in the last one alone: libfaketime makes some calls fail.
-        packages: what the image has, `name=version`.
+        packages: what the image has, `name version`.
     """
     seed = digest_of([claim, number]).removeprefix("sha256:")
     drawn = [int(seed[n : n + 8], 16) for n in range(0, 64, 8)]
@@ -64,7 +64,7 @@ def surroundings_of(claim: str, number: int, count: int, packages: tuple[str, ..
         "LC_ALL": locale,
         "HOME": f"/tmp/home-{seed[:6]}",  # noqa: S108 - a path inside the sandbox
     }
-    if number == count - 1 and any(p.partition("=")[0] == "libfaketime" for p in packages):
+    if number == count - 1 and any(p.partition(" ")[0] == "libfaketime" for p in packages):
         date = f"+{40 + drawn[1] % 800}d"
         variables |= {"LD_PRELOAD": _PRELOADED, "FAKETIME": date, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     return Surroundings(

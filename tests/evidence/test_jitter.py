@@ -49,13 +49,13 @@ async def jittered(world: World) -> list[Evidence]:
 
 def test_surroundings_follow_from_the_claim_and_the_number() -> None:
     """The same again for the same, so that evidence is found; all others for others; the date where it can be."""
-    packages = ("libfaketime=0.9.10",)
+    packages = ("libfaketime 0.9.10",)
     made = [surroundings_of("claim", n, 3, packages) for n in range(3)]
     assert made == [surroundings_of("claim", n, 3, packages) for n in range(3)]
     assert len({s.order for s in made}) == len({s.variables["TZ"] for s in made}) == len({s.folder for s in made}) == 3
     assert surroundings_of("other", 0, 3, ()).variables["PYTHONHASHSEED"] != made[0].variables["PYTHONHASHSEED"]
     assert ["FAKETIME" in s.variables for s in made] == [False, False, True]
-    assert "FAKETIME" not in surroundings_of("claim", 2, 3, ("python3=3.11",)).variables
+    assert "FAKETIME" not in surroundings_of("claim", 2, 3, ("python3 3.11",)).variables
 
 
 def again(count: int, bad: int) -> list[str]:
