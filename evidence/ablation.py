@@ -26,6 +26,7 @@ from assay.records.verdicts import Step
 _FEW: Final = 25
 """Tests that are asked first about a part: those that execute the fewest parts."""
 _AT_ONCE: Final = 2
+_KINDS: Final = frozenset({ClaimKind.FIX, ClaimKind.FEATURE})
 _SOME: Final = "some"
 _ALL: Final = "all"
 _SUBJECTS: Final = (Subject.HELD_OUT, Subject.VISIBLE, Subject.BROUGHT, Subject.REGRESSION)
@@ -139,7 +140,9 @@ class Ablation:
 
 
 async def run_ablation(trials: Trials, most: int, deadline: float | None = None) -> None:
-    """Take out the parts of a change of the program that is not refuted, in `most` executions at the most.
+    """Take out the parts of a fix or a feature that is not refuted, in `most` executions at the most.
+
+    What a refactoring does can be taken back, part by part, without anybody's noticing: that is its claim.
 
     Args:
         trials: where it is executed.
@@ -147,7 +150,7 @@ async def run_ablation(trials: Trials, most: int, deadline: float | None = None)
         deadline: seconds on the monotonic clock after which nothing more is begun.
     """
     draft = trials.facts.case.claim.draft
-    if most and trials.facts.program_changed and draft.kind not in (ClaimKind.DOCS, ClaimKind.TESTS):
+    if most and trials.facts.program_changed and draft.kind in _KINDS:
         await Ablation(trials, most, deadline).run()
 
 
@@ -269,13 +272,20 @@ def unproven_lines(book: Book) -> tuple[str, ...]:
 def ablation_points(book: Book) -> Iterator[Open]:
     """Yield that no part of a fix or a feature is needed by any check, not even all of it together."""
     parts = book.facts.parts
-    if not parts or book.facts.case.claim.draft.kind not in (ClaimKind.FIX, ClaimKind.FEATURE):
+    head = book.first(subject_of_ablation(book), "head")
+    if not parts or head is None or any(_lost_by_watching(book, head)):
         return
     if any(kind == _ALL and len(taken) == len(parts) and _survives(book, r) for kind, taken, r in _ablated(book)):
         yield Open(
             "every check passes as well without any part of the change",
             "Which test shows what the change of the program does?",
         )
+
+
+def _lost_by_watching(book: Book, head: Reading) -> Iterator[str]:
+    """Yield the tests that passed with the change and did not while they were watched: they were not asked."""
+    asked = set(reference_ids(book))
+    yield from (i for i in head.ids if head.stand(i) is Standing.PASSED and i not in asked)
 
 
 def ablation_step(book: Book) -> Step | None:

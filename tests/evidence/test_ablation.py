@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from assay.evidence.facts import ChangedPart, Subject
+from assay.evidence.judge import judge
 from assay.evidence.parts import apply, pair_renamed, split_change, split_file
 from assay.policies.settings import ProofSettings, Settings
 from assay.records.claims import ClaimKind
 from assay.records.trees import REGULAR, TreeFile, blob_id
 from assay.records.verdicts import Verdict, VerdictStatus
 
+from .books import check_case, failed, passed
 from .conftest import BASE, CALC, FIXED, NEW_TEST, Files, World, case, plain
 
 SETTINGS = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=24))
@@ -77,6 +80,37 @@ def test_renamed_deleted_and_other_files_are_parts_of_their_own() -> None:
         ("gone.py", 1, 0, True),
         ("sums.py", 2, 2, False),
     ]
+
+
+# -- judged
+
+
+def ablated(part: str, *, failing: bool, watched: bool = True) -> Verdict:
+    """Return the verdict on a fix of two parts of which some were taken out."""
+    records = check_case()
+    parts = (ChangedPart(id="0", path="calc.py", first=2, last=3), ChangedPart(id="1", path="calc.py", first=6, last=6))
+    records = records.with_facts(parts=parts, level="C")
+    ids = ["tests/test_a.py::test_0", "tests/test_a.py::test_1", "tests/test_n.py::test_new"]
+    seen = [passed(i) if watched else failed(i) for i in ids[-1:]]
+    records.add(Subject.BROUGHT, "covered", [*map(passed, ids[:-1]), *seen])
+    last = failed(ids[-1]) if failing else passed(ids[-1])
+    records.add(Subject.BROUGHT, "ablated", [*map(passed, ids[:-1]), last], part=part)
+    return judge(records.facts, records.evidence.values())
+
+
+def test_what_nobody_needs_is_unproven_and_nothing_at_all_is_open() -> None:
+    """One part may be idle; where all of them are together, no check shows the change."""
+    assert ablated("all:1", failing=False).status is VerdictStatus.PROVEN
+    assert ablated("all:1", failing=False).unproven_lines == ("calc.py:6",)
+    assert ablated("all:0,1", failing=False).status is VerdictStatus.INCONCLUSIVE
+    assert ablated("all:0,1", failing=True).status is VerdictStatus.PROVEN
+    assert ablated("all:0,1", failing=True).unproven_lines == (), "it is not known which of them"
+    assert ablated("some:1", failing=False).unproven_lines == (), "others may need it"
+
+
+def test_a_test_that_fails_while_it_is_watched_was_not_asked() -> None:
+    """So that nobody noticed says nothing of the change."""
+    assert ablated("all:0,1", failing=False, watched=False).status is VerdictStatus.PROVEN
 
 
 # -- executed
