@@ -14,12 +14,12 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
-from assay.evidence.runner_pytest import environment, launcher_source, prepare, read_report
+from assay.evidence.runner_pytest import PRELUDE, environment, launcher_source, prepare, read_report
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.base import canonical_json, digest_of
 from assay.records.checks import Check
 from assay.records.entries import EntryKind
-from assay.records.evidence import Cell, Evidence, TestOutcome
+from assay.records.evidence import Cell, Evidence, Surroundings, TestOutcome
 from assay.records.sandboxes import CommandResult, Image, SandboxOwner, SandboxProfile
 from assay.records.trees import Tree
 from assay.sandboxes.protocol import WORKSPACE, Sandbox, SandboxProvider
@@ -58,6 +58,14 @@ class Order:
     """Ids that have to be reported, as evidence shows them."""
     arguments: tuple[str, ...] = ()
     """Added to pytest's."""
+    surroundings: Surroundings | None = None
+    """Others than usual."""
+    until: tuple[tuple[str, ...], ...] = ()
+    """Groups of ids; it may end early once of each group one has failed."""
+    trace: tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...] = ()
+    """Lines of the program, by path and with the name of a part, of which it is told which tests execute them."""
+    altered: bool = False
+    """Whether program or tests were altered on purpose."""
     scope: str = ""
     """For what it is executed anew, although the same was executed for something else."""
     plain: bool = False
@@ -136,6 +144,9 @@ class Bench:
             "select": None if order.select is None else list(order.select),
             "arguments": list(order.arguments),
             "check": None if order.check is None else order.check.model_dump(mode="json"),
+            "surroundings": None if order.surroundings is None else order.surroundings.model_dump(mode="json"),
+            "until": [list(ids) for ids in order.until],
+            "trace": [[path, [list(r) for r in ranges]] for path, ranges in order.trace],
         }
         name = order.purpose.replace(" ", "-").replace("'", "")
         sides = f"{order.cell.source}-{order.cell.tests}"
@@ -209,9 +220,9 @@ class Bench:
         tree = await self._git.tree(order.tree)
         owner = SandboxOwner(run=self._run, role="check", step=name)
         self._promised = max(0, self._promised - 1)
-        sandbox = await self._sandboxes.open(self._profile, owner)
+        sandbox = await self._sandboxes.open(place_in(self._profile, order.surroundings), owner)
         try:
-            await sandbox.put_tree(tree, self._git.contents)
+            await sandbox.put_tree(tree, self._git.contents, root=_workspace(order))
             if order.check is not None:
                 return await self._command(sandbox, order, order.check, name)
             return await self._tests(sandbox, order, tree, name)
@@ -232,6 +243,7 @@ class Bench:
         started = self._clock.now()
         project = ProjectSettings() if order.plain else self._settings.project
         contents = self._git.contents
+        workspace = _workspace(order)
         run = await asyncio.to_thread(
             lambda: prepare(
                 project,
@@ -240,15 +252,21 @@ class Bench:
                 modules=order.modules,
                 select=order.select,
                 arguments=order.arguments,
+                workspace=workspace,
+                order="" if order.surroundings is None else order.surroundings.order,
+                until=order.until,
+                trace=order.trace,
             )
         )
         for path, data in run.files.items():
             await sandbox.write(path, data)
-        variables = environment(project)
+        variables = environment(project, workspace) | self._surrounding(order)
+        if order.surroundings is not None:
+            await sandbox.run(PRELUDE.format(order.surroundings.processes), env=variables, cwd=WORKSPACE)
         result = await sandbox.run(
             run.argv,
             stdin=run.stdin,
-            env=variables,
+            env={name: value for name, value in variables.items() if name != "PYTHONPATH"},
             cwd=run.cwd,
             timeout=self._settings.proof.seconds,
             output_limit=_STREAM_LIMIT,
@@ -256,7 +274,15 @@ class Bench:
         )
         report = read_report(result, run)
         made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
-        return made.model_copy(update={"output": f"{made.output}\n[{run.control} is the judge's own and has to fail]"})
+        output = f"{made.output}\n[{run.control} is the judge's own and has to fail]"
+        return made.model_copy(update={"output": output, "touched": dict(report.touched)})
+
+    def _surrounding(self, order: Order) -> dict[str, str]:
+        """Return the variables of other surroundings; what the policy names stays as it says."""
+        if order.surroundings is None:
+            return {}
+        named = self._settings.sandbox(self._settings.proof.sandbox).environment
+        return {name: value for name, value in order.surroundings.variables.items() if name not in named}
 
     def _evidence(
         self,
@@ -283,6 +309,8 @@ class Bench:
             policy=digest_of(self._settings),
             argv=argv,
             environment={**self._profile.environment, **variables},
+            surroundings=order.surroundings,
+            altered=order.altered,
             ending=None if result is None else result.ending,
             outcomes=outcomes,
             expected=order.expected,
@@ -309,6 +337,18 @@ class Bench:
             trouble=f"the sandbox was lost: {error.message}",
         )
         return await self._record(lost)
+
+
+def place_in(profile: SandboxProfile, surroundings: Surroundings | None) -> SandboxProfile:
+    """Return the profile with the machine's name and the share of its processors that surroundings have."""
+    if surroundings is None:
+        return profile
+    limits = profile.limits.model_copy(update={"cpus": round(profile.limits.cpus * surroundings.share, 2)})
+    return profile.model_copy(update={"hostname": surroundings.host, "limits": limits})
+
+
+def _workspace(order: Order) -> str:
+    return posixpath.join(WORKSPACE, order.surroundings.folder).rstrip("/") if order.surroundings else WORKSPACE
 
 
 def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:

@@ -50,6 +50,10 @@ BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base"})
 """The variants with the base's source."""
 
 
+APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered"})
+"""The variants of S12 and S13."""
+
+
 class Trial(Record):
     """One execution and its place in the proof."""
 
@@ -64,6 +68,17 @@ class Trial(Record):
     """Id of the author's check, where it is about one."""
     evidence: str
     """Id of the evidence."""
+
+
+class ChangedPart(Record):
+    """A part of the change that can be taken out by itself."""
+
+    id: str
+    path: str
+    first: int = 1
+    """Its first line at the head."""
+    last: int = 0
+    """Its last line at the head; less than the first where the part only takes something away."""
 
 
 class Facts(Record):
@@ -90,6 +105,10 @@ class Facts(Record):
     """Test files of the base in whose place the trusted side put others."""
     test_files: frozenset[str] = frozenset()
     """Files that raised a failure and belong to the judge's side."""
+    jittered: int = 0
+    """Other surroundings that the policy asks for (S12)."""
+    parts: tuple[ChangedPart, ...] = ()
+    """Parts of the change that were to be taken out one by one (S13)."""
     trials: tuple[Trial, ...] = ()
     """Everything that was executed; evidence of each must be there."""
 
@@ -102,8 +121,9 @@ class Book:
         held = {e.id: Reading(e) for e in evidence}
         self.missing = tuple(t.evidence for t in facts.trials if t.evidence not in held)
         """Ids of evidence that was made and is not here."""
-        self.lost = tuple(t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
-        """Trials whose sandbox was lost."""
+        lost = (t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
+        self.lost = tuple(t for t in lost if t.variant not in ("ablated", "covered"))
+        """Trials whose sandbox was lost; those aside that only inform."""
         self._seconds = {i: r.evidence.seconds for i, r in held.items()}
         self._places: dict[tuple[Subject, Variant, str, bool, str | None], list[Reading]] = {}
         for trial in sorted(facts.trials, key=lambda t: t.replicate):
@@ -128,8 +148,13 @@ class Book:
         return found[0] if found else None
 
     def evidence_of(self, *subjects: Subject) -> tuple[str, ...]:
-        """Return the ids of all evidence about these subjects."""
-        return tuple(dict.fromkeys(t.evidence for t in self.facts.trials if t.subject in subjects))
+        """Return the ids of all evidence about these subjects, but for what steps of their own tell."""
+        trials = (t for t in self.facts.trials if t.variant not in APART)
+        return tuple(dict.fromkeys(t.evidence for t in trials if t.subject in subjects))
+
+    def evidence_at(self, *variants: Variant) -> tuple[str, ...]:
+        """Return the ids of all evidence of these variants."""
+        return tuple(dict.fromkeys(t.evidence for t in self.facts.trials if t.variant in variants))
 
     def seconds_of(self, evidence: Iterable[str]) -> float:
         """Return how long these executions took together."""

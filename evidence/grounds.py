@@ -150,6 +150,25 @@ def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Readi
     return Refuted(reason, witness)
 
 
+def refuted_elsewhere(book: Book, subject: Subject, test: str, shown: tuple[Reading, ...], where: str) -> Refuted:
+    """Return the refutation by a test that fails in other surroundings each time, while the base passes in them."""
+    hidden = subject is Subject.HELD_OUT
+    name = "a held-out test" if hidden else test or "the suite"
+    witness = bear_witness(
+        shown[0].evidence,
+        book.facts.project,
+        test=test or None,
+        requirement=requirement_of(book, subject, test),
+        held_out=hidden,
+        expected=f"set-up, call and tear-down pass in these surroundings as they do at the base: {where}",
+        got=shown[0].got(test),
+        reproduced=len(shown),
+    )
+    return Refuted(
+        f"{name} does not pass with the change in other surroundings, and does at the base: {where}", witness
+    )
+
+
 def _refuted_by_twin(book: Book, subject: Subject, test: str, shown: tuple[Reading, ...]) -> Refuted:
     value = blind_value(book, subject, test)
     got = f"{value} is equal to whatever it is compared with" if value else "it passes"

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from assay.evidence.ablation import ablation_points, unproven_lines
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Facts
 from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, refutations
 from assay.evidence.held_out import Weight, ids_of, weigh
+from assay.evidence.jitter import jitter_points, jitter_refutations
 from assay.evidence.levels import level_of_claim, level_of_requirement, shortfalls
 from assay.evidence.matrix import needed_ids
 from assay.evidence.steps import executed_steps
@@ -56,6 +58,7 @@ def judge(facts: Facts, evidence: Iterable[Evidence]) -> Verdict:
         requirements=tuple(_judge_requirement(book, r.id, grounds) for r in facts.case.requirements),
         steps=(*facts.steps, *executed_steps(book)),
         witness=grounds.refuted[0].witness if grounds.refuted else None,
+        unproven_lines=unproven_lines(book),
         flags=facts.flags,
     )
 
@@ -70,8 +73,8 @@ def _weigh_grounds(book: Book) -> _Grounds:
     if fault := canary_fault(book):
         question = "What is wrong with the sandbox image or the machine? Nothing is said about the change."
         return _Grounds(VerdictStatus.INCONCLUSIVE, open=(Open(fault, question),))
-    missing = tuple(open_points(book))
-    if refuted := tuple(refutations(book)):
+    missing = (*open_points(book), *jitter_points(book), *ablation_points(book))
+    if refuted := (*refutations(book), *jitter_refutations(book)):
         return _Grounds(VerdictStatus.REFUTED, refuted=refuted, open=missing)
     missing = missing or tuple(shortfalls(book))
     return _Grounds(VerdictStatus.INCONCLUSIVE if missing else VerdictStatus.PROVEN, open=missing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Final
@@ -64,6 +64,12 @@ class Layout:
         program = {**self.head, **{p: TreeFile(REGULAR, blob_id(data)) for p, data in nulled.items()}}
         tests = self.base if cell.tests == "base" else self.head
         return self.division.compose(program, tests, *self.trusted(subject)), fresh
+
+    def altered_tree(self, cell: Cell, subject: Subject, files: Mapping[str, TreeFile | None]) -> Tree:
+        """Return the head's files of a cell with others in the place of some of the program's; None takes one away."""
+        program = {p: f for p, f in {**self.head, **files}.items() if f is not None}
+        tests = self.base if cell.tests == "base" else self.head
+        return self.division.compose(program, tests, *self.trusted(subject))
 
     def is_test(self, path: str) -> bool:
         """Return whether a file of any of the trees belongs to the judge's side."""

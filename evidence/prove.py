@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 from pydantic import JsonValue
 
+from assay.evidence.ablation import run_ablation
 from assay.evidence.adopt import Adopted, adopt
 from assay.evidence.baseline import BaselineCache
 from assay.evidence.blank import judge_blank
@@ -28,6 +29,7 @@ from assay.evidence.execution import Bench
 from assay.evidence.facts import Facts
 from assay.evidence.flags import flag_changes
 from assay.evidence.held_out import with_everything_stated
+from assay.evidence.jitter import jitter_refutations, run_jitter
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.meters import run_meter
@@ -131,6 +133,9 @@ class Assayer:
                 await course.run_controls()  # S8: null implementations
                 await run_meter(trials)  # S15
                 await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
+                await run_jitter(trials, self._settings.proof.jittered)  # S12
+                if not any(jitter_refutations(trials.book)):
+                    await run_ablation(trials, self._settings.proof.ablations)  # S13
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:

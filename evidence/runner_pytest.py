@@ -32,6 +32,9 @@ EMPTY_INI: Final = f"{PLACE}/pytest.ini"
 LAST_OPTION: Final = "--maxfail=0"
 """After it come test files, and nothing else."""
 
+PRELUDE: Final = 'mkdir -p "$HOME"; n={}; while [ $n -gt 0 ]; do (:); n=$((n-1)); done'
+"""What makes surroundings from inside: the home, and processes that come and go."""
+
 _PYTEST_ONLY: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 _INI_FILES: Final = (*_PYTEST_ONLY, "pyproject.toml", "tox.ini", "setup.cfg")
 """In the order in which pytest 9 looks for them."""
@@ -40,6 +43,10 @@ REFUSED: Final = "pytest refused its arguments or its configuration (exit code 4
 """Trouble of a run in which nothing was executed."""
 
 _MAC_LENGTH: Final = 20
+
+
+Trace = Sequence[tuple[str, Sequence[tuple[int, int, str]]]]
+"""Path in the tree to ranges of lines: first, last, and the name of the part that they belong to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +70,8 @@ class Report:
     """Of the ids that were collected, and of files that could not be."""
     trouble: str
     """Why the report does not count; empty where it does."""
+    touched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Test id to the traced parts of which it executed something."""
 
 
 def prepare(
@@ -73,6 +82,10 @@ def prepare(
     modules: Sequence[str] = (),
     select: Iterable[str] | None = None,
     arguments: Sequence[str] = (),
+    workspace: str = WORKSPACE,
+    order: str = "",
+    until: Sequence[Sequence[str]] = (),
+    trace: Trace = (),
 ) -> Run:
     """Return what to send into a sandbox in which `tree` lies.
 
@@ -83,32 +96,44 @@ def prepare(
         modules: test files relative to the project's root; none means what the configuration names.
         select: ids to run; None runs everything that is collected.
         arguments: added to pytest's, after the project's own.
+        workspace: where the tree lies.
+        order: from which another order of the tests is made; empty leaves theirs.
+        until: groups of ids; the run may end early once of each group one has failed.
+        trace: parts of the program of which it is reported by which test something was executed.
     """
     key = secrets.token_bytes(32)
-    root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
+    root = posixpath.normpath(posixpath.join(workspace, project.root))
+    config = find_configuration(project, tree, contents, workspace) or EMPTY_INI
     argv = (
-        *("python3", "-I", "-B", LAUNCHER, WORKSPACE, _import_path(project)),
-        *("-c", find_configuration(project, tree, contents) or EMPTY_INI, f"--rootdir={root}", f"--confcutdir={root}"),
+        *("python3", "-s", "-B", LAUNCHER, workspace, _import_path(project, workspace)),
+        *("-c", config, f"--rootdir={root}", f"--confcutdir={root}"),
         *("-o", f"cache_dir={PLACE}/cache", *project.test_command),
         *("-q", "--tb=short", "--continue-on-collection-errors", *arguments, LAST_OPTION, *modules),
     )
     control = f"test_{secrets.token_hex(5)}"
-    task = {"key": key.hex(), "control": control, "select": None if select is None else sorted(select)}
+    task = {
+        "key": key.hex(),
+        "control": control,
+        "select": None if select is None else sorted(select),
+        "order": order,
+        "until": [sorted(ids) for ids in until],
+        "trace": [(posixpath.join(workspace, path), ranges) for path, ranges in trace],
+    }
     sent = {LAUNCHER: launcher_source(), EMPTY_INI: b"[pytest]\n"}
     return Run(argv=argv, cwd=root, stdin=json.dumps(task).encode(), files=sent, key=key, control=control)
 
 
-def environment(project: ProjectSettings) -> dict[str, str]:
-    """Return the variables that a run of tests is given. The judge's own interpreter reads none of Python's."""
+def environment(project: ProjectSettings, workspace: str = WORKSPACE) -> dict[str, str]:
+    """Return the variables that a run of tests has. `PYTHONPATH` is set only once the judge's own part is loaded."""
     return {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": _import_path(project),
+        "PYTHONPATH": _import_path(project, workspace),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
-def _import_path(project: ProjectSettings) -> str:
-    root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
+def _import_path(project: ProjectSettings, workspace: str) -> str:
+    root = posixpath.normpath(posixpath.join(workspace, project.root))
     return ":".join(dict.fromkeys(posixpath.normpath(posixpath.join(root, part)) for part in project.source_roots))
 
 
@@ -117,13 +142,15 @@ def launcher_source() -> bytes:
     return (files("assay.evidence.judge_side") / "pytest_judge.py").read_bytes()
 
 
-def find_configuration(project: ProjectSettings, tree: Tree, contents: Contents) -> str | None:
+def find_configuration(
+    project: ProjectSettings, tree: Tree, contents: Contents, workspace: str = WORKSPACE
+) -> str | None:
     """Return the path in the sandbox of the file that configures pytest in `tree`; None where no file does."""
     for name in _INI_FILES:
         path = posixpath.normpath(posixpath.join(project.root, name))
         file = tree.get(path)
         if file is not None and _configures_pytest(name, contents.read(file.oid)):
-            return posixpath.join(WORKSPACE, path)
+            return posixpath.join(workspace, path)
     return None
 
 
@@ -159,7 +186,8 @@ def read_report(result: CommandResult, run: Run) -> Report:
     outcomes = _outcomes(lines)
     trouble = trouble or _disagreement(lines, result, outcomes) or _uncontrolled(outcomes, run.control)
     own = tuple(o for o in outcomes if not o.id.endswith(f"::{run.control}"))
-    return Report(outcomes=own, trouble=trouble)
+    touched = {i: tuple(parts) for line in lines if line["kind"] == "touched" for i, parts in line["tests"].items()}
+    return Report(outcomes=own, trouble=trouble, touched=touched)
 
 
 def _uncontrolled(outcomes: Sequence[TestOutcome], control: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from assay.evidence.ablation import ablation_step
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import counting_ids
 from assay.evidence.held_out import Weight, weigh
+from assay.evidence.jitter import jitter_step
 from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, needed_ids
 from assay.evidence.meters import meter_step
 from assay.evidence.refutation import TESTS, suspects
@@ -30,6 +32,8 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         _controls,
         twin_step,
         _held_out,
+        jitter_step,
+        ablation_step,
         meter_step,
     )
     return tuple(step for make in makers if (step := make(book)) is not None)

@@ -12,7 +12,7 @@ from assay.evidence.execution import Bench, Order
 from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
 from assay.evidence.layout import Layout
 from assay.records.checks import Check, ExpectTests
-from assay.records.evidence import Cell, Evidence, Side
+from assay.records.evidence import Cell, Evidence, Side, Surroundings
 from assay.store.git import GitStore
 
 _PURPOSES: Final[dict[Variant, str]] = {
@@ -31,6 +31,7 @@ _PURPOSES: Final[dict[Variant, str]] = {
 
 _LONGEST: Final = 3600.0
 """Seconds of a workload; the policy's own limit is shorter."""
+_UNALTERED: Final = frozenset({"base", "head", "jittered", "jittered-base", "covered"})
 
 
 class Trials:
@@ -69,6 +70,15 @@ class Trials:
         """Everything so far, to be read."""
         return Book(self.facts, self.evidence.values())
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What is installed in the image, as far as it is known."""
+        return self._bench.image.packages
+
+    def note(self, **fields: object) -> None:
+        """Add what was computed from trees and settings to the facts."""
+        self._base_facts = self._base_facts.model_copy(update=fields)
+
     async def suite(
         self,
         subject: Subject,
@@ -82,6 +92,9 @@ class Trials:
         expected: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
         alone: bool | None = None,
+        surroundings: Surroundings | None = None,
+        until: tuple[tuple[str, ...], ...] = (),
+        trace: tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...] = (),
     ) -> None:
         """Execute tests once.
 
@@ -96,6 +109,9 @@ class Trials:
             expected: ids that have to be reported.
             arguments: added to pytest's.
             alone: whether only suspects run; None: where ids were selected from an unaltered tree.
+            surroundings: others than usual.
+            until: groups of ids; it may end early once of each group one has failed.
+            trace: lines of the program of which it is told which tests execute them.
         """
         cell, trusted = self.cell(subject, variant), self._base_facts.case.trusted
         given = {Subject.VISIBLE: trusted.visible, Subject.HELD_OUT: trusted.held_out}
@@ -110,6 +126,10 @@ class Trials:
             select=select,
             expected=expected,
             arguments=arguments,
+            surroundings=surroundings,
+            until=until,
+            trace=trace,
+            altered=variant not in _UNALTERED,
         )
         if alone is None:
             alone = select is not None and variant in ("base", "head")

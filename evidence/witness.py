@@ -6,15 +6,17 @@ import posixpath
 import shlex
 from typing import Final
 
-from assay.evidence.runner_pytest import EMPTY_INI, LAST_OPTION, LAUNCHER
+from assay.evidence.runner_pytest import EMPTY_INI, LAST_OPTION, LAUNCHER, PRELUDE
 from assay.policies.settings import ProjectSettings
-from assay.records.evidence import Evidence
+from assay.records.evidence import Evidence, Surroundings
 from assay.records.verdicts import Witness
 from assay.sandboxes.protocol import WORKSPACE
 
 STORE_VARIABLE: Final = "ASSAY_STORE"
 """Environment variable of a witness's command line: path of the bare git store that holds the tree."""
 
+_MOST_BEFORE: Final = 200
+"""Tests that a command line names before the one that it is about."""
 _JUDGE_ONLY: Final = frozenset({"PYTEST_DISABLE_PLUGIN_AUTOLOAD"})
 """Variables that have a meaning only together with the judge's launcher."""
 
@@ -61,9 +63,17 @@ def command_line(evidence: Evidence, project: ProjectSettings, test: str | None)
 
     The tree comes from the bare store that `$ASSAY_STORE` names.
     """
-    root = posixpath.normpath(posixpath.join(WORKSPACE, project.root))
+    around = evidence.surroundings or Surroundings()
+    workspace = posixpath.join(WORKSPACE, around.folder).rstrip("/")
+    root = posixpath.normpath(posixpath.join(workspace, project.root))
+    made = "" if evidence.surroundings is None else f"{PRELUDE.format(around.processes)}; "
     inner = f"tar xf - && cd {shlex.quote(root)} && exec {shlex.join(_command(evidence, test))}"
+    if around.folder:
+        inner = f"mkdir -p {shlex.quote(workspace)} && cd {shlex.quote(workspace)} && {inner}"
+    inner = made + inner
     words = ["docker", "run", "--rm", "-i", "--network", "none", "--user", "65534:65534"]
+    if evidence.surroundings is not None:
+        words += ["--hostname", around.host]
     words += ["--tmpfs", f"{WORKSPACE}:exec,uid=65534", "--tmpfs", "/tmp:exec,mode=1777", "-w", WORKSPACE]  # noqa: S108
     for name, value in sorted(evidence.environment.items()):
         if name not in _JUDGE_ONLY:
@@ -72,11 +82,19 @@ def command_line(evidence: Evidence, project: ProjectSettings, test: str | None)
     return f'git --git-dir "${STORE_VARIABLE}" archive {evidence.tree} | {docker}'
 
 
+def _up_to(evidence: Evidence, test: str) -> list[str]:
+    """Return the test; where the order was another, after those that ran before it."""
+    if evidence.surroundings is None:
+        return [test]
+    ids = [o.id for o in evidence.outcomes if "::" in o.id]
+    return ids[max(0, ids.index(test) - _MOST_BEFORE) : ids.index(test) + 1] if test in ids else [test]
+
+
 def _command(evidence: Evidence, test: str | None) -> list[str]:
     argv = list(evidence.argv)
     if LAUNCHER not in argv:
         return argv
     arguments = ["/dev/null" if a == EMPTY_INI else a for a in argv[argv.index(LAUNCHER) + 3 :]]
     if test is not None:
-        arguments = [*arguments[: arguments.index(LAST_OPTION) + 1], test]
+        arguments = [*arguments[: arguments.index(LAST_OPTION) + 1], *_up_to(evidence, test)]
     return ["python3", "-B", "-m", "pytest", *arguments]

@@ -112,6 +112,10 @@ class ProofSettings(Record):
     """Runs of the unchanged tests at the base; only ids that pass all of them count for regression."""
     replicates: Annotated[int, Field(ge=1, le=50)] = 2
     """Fresh sandboxes in which a refutation must reproduce."""
+    jittered: Annotated[int, Field(ge=0, le=20)] = 3
+    """Fresh sandboxes with other surroundings (order, hash seed, time zone, …) in which what was shown must hold."""
+    ablations: Annotated[int, Field(ge=0, le=500)] = 24
+    """Most executions in which parts of the change are taken out, to see whether some check needs them."""
     sandbox: str = "default"
     """Name of the profile in which checks run."""
     seconds: Annotated[float, Field(gt=0)] = 600.0

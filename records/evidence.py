@@ -50,6 +50,23 @@ class TestOutcome(Record):
         return self.reports == 1 and self.setup == self.call == self.teardown == "passed"
 
 
+class Surroundings(Record):
+    """Where something is executed, in what no result should depend on (S12)."""
+
+    order: str = ""
+    """From which the order of files and tests is made; empty leaves them as they are."""
+    variables: dict[str, str] = {}
+    """Environment variables: hash seed, time zone, locale, home, date. Those that the policy names stay as it says."""
+    host: str = "sandbox"
+    """Name of the machine."""
+    folder: str = ""
+    """Path below the workspace at which the tree lies."""
+    processes: int = 0
+    """Processes that came and went before, so that the numbers of later ones are others."""
+    share: float = 1.0
+    """Of the profile's processors."""
+
+
 class Evidence(Record):
     """One execution in a fresh sandbox, and everything needed to do it again."""
 
@@ -73,11 +90,18 @@ class Evidence(Record):
     """Digest of the settings in force."""
     argv: tuple[str, ...]
     environment: dict[str, str] = {}
+    surroundings: Surroundings | None = None
+    """Where they were others than usual."""
     ending: Ending | None
     """None: the sandbox was lost before the command ended."""
     outcomes: tuple[TestOutcome, ...] = ()
     expected: tuple[str, ...] = ()
     """Test ids that had to be reported."""
+    touched: dict[str, tuple[str, ...]] = {}
+    """Test id to the parts of the change of which it executed something, where that was looked at; what no test but
+    collecting them executed is under the empty id."""
+    altered: bool = False
+    """Whether program or tests were altered on purpose, so that a test which fails says nothing of the change."""
     trouble: str = ""
     """Why the runner's report does not count, although the command ended; empty where it does."""
     output: str = ""

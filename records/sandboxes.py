@@ -56,6 +56,8 @@ class SandboxProfile(Record):
     """Whether there is a second writable tree, `/held_out`, of the size of `/tmp`. Set for a task that needs it."""
     environment: dict[str, str] = {}
     """Variables of every command in it."""
+    hostname: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "sandbox"
+    """Name of the machine, as commands in it see it."""
     dependencies: str | None = None
     """Lock file in the repository whose distributions are installed upon the image, as it stands at the base commit:
     `uv.lock`, `poetry.lock`, `pylock.toml`, requirements with exact versions, or `package-lock.json`. No script of

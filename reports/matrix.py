@@ -106,7 +106,7 @@ def tabulate_tests(facts: ClaimFacts) -> TestTable:
 def _collect(evidence: Sequence[Evidence]) -> dict[str, dict[str, list[TestOutcome | None]]]:
     """Return test id to cell to outcomes; None stands for an expected test that was not reported."""
     seen: dict[str, dict[str, list[TestOutcome | None]]] = {}
-    for execution in evidence:
+    for execution in (e for e in evidence if not e.altered):
         cell = str(execution.cell)
         reported = set()
         for outcome in execution.outcomes:

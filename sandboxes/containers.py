@@ -178,7 +178,7 @@ class Containers:
             command=supervisor_arguments(profile, lifetime=self._lifetime, patience=self._patience),
             entrypoint=[SUPERVISOR],
             user="0:0",
-            hostname="sandbox",
+            hostname=profile.hostname,
             working_dir=WORKSPACE,
             environment={},
             labels=make_labels(owner, self._process, lifetime=self._lifetime, profile=profile),

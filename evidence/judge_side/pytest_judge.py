@@ -1,7 +1,7 @@
 """The judge's part inside the sandbox: run pytest there and report what each test did.
 
 This file is written into a fresh sandbox, outside of the workspace, and executed as
-`python3 -I -B pytest_judge.py TREE SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
+`python3 -s -B pytest_judge.py TREE SOURCE_ROOTS ARGUMENTS…`; assay itself never imports it.
 It may use nothing but the standard library and pytest (7.2 to 9).
 
 What it writes on descriptor 3, a line each: `NUMBER MAC JSON`. The MAC is BLAKE2b, keyed with a secret of this one
@@ -17,10 +17,11 @@ import importlib.metadata
 import json
 import os
 import sys
+import threading
 import unittest
 from collections.abc import Callable, Generator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import pytest
@@ -99,14 +100,64 @@ def make_control(beside: pytest.Item, name: str) -> pytest.Item:
     return control
 
 
+def place_of(order: str, test: str) -> tuple[bytes, ...]:
+    """Return where a test comes in another order: files, classes and tests change places, none leaves its own."""
+    parts = test.split("::")
+    heads = ("::".join(parts[: n + 1]) for n in range(len(parts)))
+    return tuple(hashlib.blake2b(f"{order} {head}".encode(), digest_size=8).digest() for head in heads)
+
+
+class Tracer:
+    """Notes by which test something of each part of the program was executed, in this process and all its threads."""
+
+    def __init__(self, trace: list[tuple[str, list[tuple[int, int, str]]]]) -> None:
+        self.parts: dict[str, dict[int, list[str]]] = {path: {} for path, _ in trace}
+        for path, ranges in trace:
+            for first, last, part in ranges:
+                for number in range(first, last + 1):
+                    self.parts[path].setdefault(number, []).append(part)
+        self.touched: dict[str, set[str]] = {}
+        self.now = ""
+        self.enter = self.watch  # one object, so that it can be told whether it is still in its place
+
+    def watch(self, frame: FrameType, event: str, arg: Any) -> Callable[..., Any] | None:
+        """Follow the frames of files that hold a part."""
+        parts = self.parts.get(frame.f_code.co_filename)
+        if parts is None:
+            return None
+        touched = self.touched.setdefault(self.now, set())
+
+        def step(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
+            touched.update(parts.get(frame.f_lineno, ()))
+            return step
+
+        return step(frame, event, arg)
+
+    def arm(self) -> None:
+        """Watch, also after judged code has put another in this place."""
+        if self.parts and sys.gettrace() is not self.enter:
+            sys.settrace(self.enter)
+            threading.settrace(self.enter)
+
+    def disarm(self) -> None:
+        """Watch no more."""
+        if self.parts:
+            sys.settrace(None)
+            threading.settrace(None)
+
+
 class Reporter:
     """A pytest plugin that reports what it saw itself, beside what pytest's own reports say."""
 
-    def __init__(self, emit: Emit, tree: str, select: frozenset[str] | None, control: str) -> None:
+    def __init__(self, emit: Emit, tree: str, task: dict[str, Any]) -> None:
         self.emit = emit
         self.tree = tree
-        self.select = select
-        self.control = control
+        self.select = None if task["select"] is None else frozenset(task["select"])
+        self.control: str = task["control"]
+        self.order: str = task["order"]
+        self.until = [frozenset(ids) for ids in task["until"]]
+        self.tracer = Tracer(task["trace"])
+        self.items: list[pytest.Item] = []
         self.seen: dict[tuple[str, str], dict[str, str]] = {}
 
     @pytest.hookimpl(trylast=True)
@@ -114,13 +165,35 @@ class Reporter:
         """Keep what was asked for, after everybody else had their say, and add a test that must fail."""
         if self.select is not None:
             items[:] = [item for item in items if item.nodeid in self.select]
+        if self.order:
+            items.sort(key=lambda item: place_of(self.order, item.nodeid))
         if items:
             items.append(make_control(items[-1], self.control))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Report the ids that are going to run."""
+        self.items = session.items
         self.emit(kind="collected", ids=[item.nodeid for item in session.items])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note which test it is that executes what is executed from now on."""
+        self.tracer.now = nodeid
+        self.tracer.arm()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Watch, also after a fixture has put another tracer in this place."""
+        self.tracer.arm()
+
+    def end_early(self, failed: str) -> None:
+        """Leave out what is not needed once of each group one test has failed: the next one runs, and the judge's."""
+        if self.until:
+            self.until = [ids for ids in self.until if failed not in ids]
+            place = next((n for n, item in enumerate(self.items) if item.nodeid == failed), None)
+            if not self.until and place is not None:
+                del self.items[place + 2 : -1]  # pytest has the next one in its hands already
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, None]:
@@ -160,6 +233,8 @@ class Reporter:
             message=seen.get("message", "") or (report.longreprtext[-MESSAGE_LENGTH:] if report.failed else ""),
             raised_in=seen.get("raised_in", ""),
         )
+        if report.failed:
+            self.end_early(report.nodeid)
 
 
 def main() -> None:
@@ -168,8 +243,6 @@ def main() -> None:
     emit = open_channel(bytes.fromhex(task.pop("key")))
     leave = os._exit
     tree, source_roots, *arguments = sys.argv[1:]
-    control = task["control"]
-    select = None if task["select"] is None else frozenset(task["select"])
     # The image is trusted and the tree is not: plugins are those which are found before the tree is on the path.
     plugins = [entry.load() for entry in importlib.metadata.entry_points(group="pytest11")]
     if any(entry.name == "xdist" for entry in importlib.metadata.entry_points(group="pytest11")):
@@ -178,9 +251,15 @@ def main() -> None:
     sys.argv[:] = ["pytest", *arguments]
     # What is trusted came from the image's own byte code; of the tree's, none is read from here on.
     sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
+    sys.path.remove(str(Path(__file__).parent))  # where this file lies; tests can write there
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
+    os.environ["PYTHONPATH"] = source_roots  # of what tests start, and not of this process
+    reporter = Reporter(emit, tree, task)
     del task
-    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select, control)]))
+    reporter.tracer.arm()
+    status = int(pytest.main(arguments, plugins=[*plugins, reporter]))
+    reporter.tracer.disarm()
+    emit(kind="touched", tests={test: sorted(parts) for test, parts in reporter.tracer.touched.items()})
     emit(kind="end", status=status)
     sys.stdout.flush()
     sys.stderr.flush()

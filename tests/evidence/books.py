@@ -64,9 +64,10 @@ class Records:
         alone: bool = False,
         expected: tuple[str, ...] = (),
         check: str | None = None,
+        part: str = "",
     ) -> str:
         """Add one execution and return the id of its evidence."""
-        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}".replace(" ", "-")
+        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}{part}".replace(" ", "-")
         made = tuple(outcomes)
         bad = any(not o.passed and "failed" in (o.setup, o.call, o.teardown) for o in made)
         self.evidence[name] = Evidence(
@@ -85,7 +86,9 @@ class Records:
             started=AT,
             seconds=1.0,
         )
-        trial = Trial(subject=subject, variant=variant, replicate=replicate, alone=alone, check=check, evidence=name)
+        trial = Trial(
+            subject=subject, variant=variant, replicate=replicate, alone=alone, check=check, evidence=name, part=part
+        )
         self.facts = self.facts.model_copy(update={"trials": (*self.facts.trials, trial)})
         return name
 

@@ -1,0 +1,315 @@
+"""S13: each part of the change is taken out, and some check has to notice.
+
+Defeats changes of which a part is tried by nothing, and tests that look away from what they are said to show. What no
+check needs is listed line by line. Which test executes which part is seen in one run in which the judge watches; parts
+that no test has in common are taken out together, and what nobody seems to need all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from assay.evidence.expectations import Reading, Standing
+from assay.evidence.facts import Book, ChangedPart, Subject
+from assay.evidence.grounds import Open
+from assay.evidence.matrix import needed_ids
+from assay.evidence.parts import Edit, apply, split_change
+from assay.evidence.together import together
+from assay.evidence.trials import Trials
+from assay.records.claims import ClaimKind
+from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
+from assay.records.verdicts import Step
+
+_FEW: Final = 25
+"""Tests that are asked first about a part: those that execute the fewest parts."""
+_AT_ONCE: Final = 2
+_KINDS: Final = frozenset({ClaimKind.FIX, ClaimKind.FEATURE})
+_SOME: Final = "some"
+_ALL: Final = "all"
+_SUBJECTS: Final = (Subject.HELD_OUT, Subject.VISIBLE, Subject.BROUGHT, Subject.REGRESSION)
+
+
+class Ablation:
+    """Takes parts out and keeps count of how often.
+
+    Args:
+        trials: where it is executed.
+        most: executions that may be made.
+        deadline: seconds on the monotonic clock after which nothing more is begun.
+    """
+
+    def __init__(self, trials: Trials, most: int, deadline: float | None) -> None:
+        self._trials = trials
+        self._left = most
+        self._deadline = deadline
+        self._subject = subject_of_ablation(trials.book)
+        self._modules: tuple[str, ...] = ()
+        self._edits: dict[str, Edit] = {}
+        self._lines: dict[str, list[bytes]] = {}
+
+    async def run(self) -> None:
+        """Split the change, watch its tests once, and take its parts out."""
+        await asyncio.to_thread(self._split)
+        parts = tuple(ChangedPart(id=i, path=e.path, first=e.first, last=e.last) for i, e in self._edits.items())
+        self._trials.note(parts=parts)
+        if not parts or not self._may_go_on(1):
+            return
+        self._modules = self._chosen_modules()
+        self._left -= 1
+        await self._trials.suite(self._subject, "covered", modules=self._modules, trace=self._trace())
+        book = self._trials.book
+        if not reference_ids(book):
+            return
+        for wave in _pairs(_groups(book)):
+            if self._may_go_on(len(wave)):
+                self._left -= len(wave)
+                await together(*(self._take_out(_SOME, parts, tests) for parts, tests in wave))
+        book = self._trials.book
+        await self._halve([p.id for p in parts if not is_needed(book, p.id)])
+
+    def _may_go_on(self, count: int) -> bool:
+        in_time = self._deadline is None or time.monotonic() < self._deadline
+        return in_time and self._left >= count
+
+    def _split(self) -> None:
+        layout, facts = self._trials.layout, self._trials.facts
+        read = layout.division.python_of_program
+        before, after = (read(tree, facts.program_changed) for tree in (layout.base, layout.head))
+        edits = split_change(facts.program_changed, layout.base, layout.head, before, after)
+        self._edits = {str(number): edit for number, edit in enumerate(edits)}
+        self._lines = {path: data.splitlines(keepends=True) for path, data in after.items()}
+
+    def _trace(self) -> tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...]:
+        ranges: dict[str, list[tuple[int, int, str]]] = {}
+        for name, edit in self._edits.items():
+            if not edit.whole:
+                first, last = (edit.first, edit.last) if edit.last >= edit.first else (edit.last, edit.first)
+                ranges.setdefault(edit.path, []).append((max(1, first), last, name))
+        return tuple((path, tuple(held)) for path, held in sorted(ranges.items()))
+
+    def _chosen_modules(self) -> tuple[str, ...]:
+        """Return the test files to run: trusted ones beside those of the base; nothing in particular without them."""
+        if self._subject not in (Subject.HELD_OUT, Subject.VISIBLE):
+            return ()
+        layout, ids = self._trials.layout, needed_ids(self._trials.book)
+        found = {*layout.modules(Subject.VISIBLE, ids), *layout.modules(self._subject, ())}
+        return tuple(sorted(found))
+
+    async def _take_out(self, kind: str, parts: Sequence[str], tests: Mapping[str, Sequence[str]]) -> None:
+        trials = self._trials
+        files, fresh = await asyncio.to_thread(self._without, parts)
+        cell = trials.cell(self._subject, "ablated")
+        tree = await asyncio.to_thread(trials.layout.altered_tree, cell, self._subject, files)
+        select = tuple(sorted({i for ids in tests.values() for i in ids}))
+        whole = kind == _ALL
+        await trials.suite(
+            self._subject,
+            "ablated",
+            tree=await trials.git.write_tree(tree, fresh),
+            part=f"{kind}:{','.join(parts)}",
+            modules=self._modules if whole else trials.layout.modules(self._subject, select),
+            select=select,
+            until=(select,) if whole else tuple(tuple(ids) for ids in tests.values()),
+            arguments=("--tb=no",),
+        )
+
+    def _without(self, parts: Sequence[str]) -> tuple[dict[str, TreeFile | None], dict[str, bytes]]:
+        edits = [self._edits[p] for p in parts]
+        files: dict[str, TreeFile | None] = {e.path: e.file for e in edits if e.whole}
+        fresh: dict[str, bytes] = {}
+        head: Tree = self._trials.layout.head
+        for path in dict.fromkeys(e.path for e in edits if not e.whole):
+            data = apply(self._lines[path], [e for e in edits if e.path == path])
+            fresh[blob_id(data)] = data
+            files[path] = TreeFile(head[path].mode if path in head else REGULAR, blob_id(data))
+        return files, fresh
+
+    async def _halve(self, parts: list[str]) -> None:
+        """Take out parts all at once; where somebody notices, each half by itself."""
+        if not parts or not self._may_go_on(1):
+            return
+        self._left -= 1
+        await self._take_out(_ALL, parts, {"": reference_ids(self._trials.book)})
+        if len(parts) > 1 and _noticed_by_anyone(self._trials.book, f"{_ALL}:{','.join(parts)}"):
+            middle = len(parts) // 2
+            await self._halve(parts[:middle])
+            await self._halve(parts[middle:])
+
+
+async def run_ablation(trials: Trials, most: int, deadline: float | None = None) -> None:
+    """Take out the parts of a fix or a feature that is not refuted, in `most` executions at the most.
+
+    What a refactoring does can be taken back, part by part, without anybody's noticing: that is its claim.
+
+    Args:
+        trials: where it is executed.
+        most: executions; none where it is 0.
+        deadline: seconds on the monotonic clock after which nothing more is begun.
+    """
+    draft = trials.facts.case.claim.draft
+    if most and trials.facts.program_changed and draft.kind in _KINDS:
+        await Ablation(trials, most, deadline).run()
+
+
+def subject_of_ablation(book: Book) -> Subject:
+    """Return whose tests have to notice: trusted ones with the base's; without any, the change's own suite."""
+    return next((s for s in _SUBJECTS if book.first(s, "head") is not None), Subject.REGRESSION)
+
+
+def reference_ids(book: Book) -> tuple[str, ...]:
+    """Return the tests that pass while they are watched, and that nothing was taken out from."""
+    covered = _covered(book)
+    return () if covered is None else tuple(i for i in covered.ids if covered.stand(i) is Standing.PASSED)
+
+
+def _covered(book: Book) -> Reading | None:
+    return book.first(subject_of_ablation(book), "covered")
+
+
+def _touching(book: Book) -> dict[str, tuple[str, ...]]:
+    """Return the passing tests that execute something of each part, those first that execute little else."""
+    covered = _covered(book)
+    if covered is None:
+        return {}
+    touched = covered.evidence.touched
+    passing = set(reference_ids(book))
+    found: dict[str, list[str]] = {p.id: [] for p in book.facts.parts}
+    for test in sorted(touched.keys() & passing, key=lambda i: (len(touched[i]), i)):
+        for part in touched[test]:
+            if part in found:
+                found[part].append(test)
+    return {part: tuple(tests) for part, tests in found.items()}
+
+
+_Group = tuple[list[str], dict[str, Sequence[str]]]
+"""Parts that are taken out together, and the tests that are asked about each."""
+
+
+def _groups(book: Book) -> list[_Group]:
+    """Return parts together that no test has in common, so that it can be told which of them a test needs."""
+    touching = {part: tests for part, tests in _touching(book).items() if tests}
+    made: list[tuple[_Group, set[str]]] = []
+    for part in sorted(touching, key=lambda p: (len(touching[p]), int(p))):
+        tests = set(touching[part])
+        place = next((n for n, (_, seen) in enumerate(made) if not seen & tests), None)
+        if place is None:
+            made.append((([], {}), set()))
+            place = len(made) - 1
+        (parts, asked), seen = made[place]
+        parts.append(part)
+        asked[part] = touching[part][:_FEW]
+        seen |= tests
+    return [group for group, _ in made]
+
+
+def _pairs(groups: list[_Group]) -> Iterator[list[_Group]]:
+    for start in range(0, len(groups), _AT_ONCE):
+        yield groups[start : start + _AT_ONCE]
+
+
+def _ablated(book: Book) -> Iterator[tuple[str, tuple[str, ...], Reading]]:
+    """Yield each execution in which parts were taken out: whom it asked, which parts, and how it went."""
+    subject = subject_of_ablation(book)
+    for place in book.parts(subject, "ablated"):
+        kind, _, parts = place.partition(":")
+        for reading in book.all(subject, "ablated", part=place):
+            yield kind, tuple(parts.split(",")), reading
+
+
+def is_needed(book: Book, part: str) -> bool:
+    """Return whether some check noticed that a part was taken out."""
+    tests = set(_touching(book).get(part, ()))
+    for kind, parts, reading in _ablated(book):
+        if part not in parts or reading.evidence.ending is None:
+            continue
+        if len(parts) == 1 and _noticed(reading, reference_ids(book)):
+            return True
+        if kind == _SOME and reading.whole and any(_fails(reading, i) and not _at_import(reading, i) for i in tests):
+            return True
+    return False
+
+
+def _noticed(reading: Reading, tests: Sequence[str]) -> bool:
+    return not reading.whole or any(_fails(reading, i) for i in tests)
+
+
+def _fails(reading: Reading, test: str) -> bool:
+    """Return whether a test failed; one that was not asked, or not any more, did not."""
+    outcome = reading.outcome(test)
+    return outcome is not None and reading.stand(test) not in (Standing.PASSED, Standing.MISSING)
+
+
+def _at_import(reading: Reading, test: str) -> bool:
+    outcome = reading.outcome(test)
+    return outcome is not None and outcome.id != test
+
+
+def _noticed_by_anyone(book: Book, place: str) -> bool:
+    readings = book.all(subject_of_ablation(book), "ablated", part=place)
+    return any(r.evidence.ending is not None and not _survives(book, r) for r in readings)
+
+
+def _survives(book: Book, reading: Reading) -> bool:
+    """Return whether every test that passes with the whole change passes without something of it."""
+    ids = reference_ids(book)
+    return reading.whole and bool(ids) and all(reading.stand(i) is Standing.PASSED for i in ids)
+
+
+def unneeded_parts(book: Book) -> tuple[ChangedPart, ...]:
+    """Return the parts without which every check passes as before."""
+    survived = {p for kind, parts, r in _ablated(book) if kind == _ALL and _survives(book, r) for p in parts}
+    return tuple(p for p in book.facts.parts if p.id in survived and not is_needed(book, p.id))
+
+
+def unproven_lines(book: Book) -> tuple[str, ...]:
+    """Return `path:line` of each line of the change that no check needs."""
+    return tuple(f"{p.path}:{n}" for p in unneeded_parts(book) for n in range(p.first, max(p.first, p.last) + 1))
+
+
+def ablation_points(book: Book) -> Iterator[Open]:
+    """Yield that no part of a fix or a feature is needed by any check, not even all of it together."""
+    parts = book.facts.parts
+    head = book.first(subject_of_ablation(book), "head")
+    if not parts or head is None or any(_lost_by_watching(book, head)):
+        return
+    if any(kind == _ALL and len(taken) == len(parts) and _survives(book, r) for kind, taken, r in _ablated(book)):
+        yield Open(
+            "every check passes as well without any part of the change",
+            "Which test shows what the change of the program does?",
+        )
+
+
+def _lost_by_watching(book: Book, head: Reading) -> Iterator[str]:
+    """Yield the tests that passed with the change and did not while they were watched: they were not asked."""
+    asked = set(reference_ids(book))
+    yield from (i for i in head.ids if head.stand(i) is Standing.PASSED and i not in asked)
+
+
+def ablation_step(book: Book) -> Step | None:
+    """Return S13 as it went; None where there was nothing to take out."""
+    parts = book.facts.parts
+    if not parts:
+        return None
+    unneeded = unneeded_parts(book)
+    needed = [p for p in parts if is_needed(book, p.id)]
+    count = sum(1 for _ in _ablated(book))
+    reasons = [f"{len(parts)} parts of the change, {count} executions without some: {len(needed)} parts are needed"]
+    if unneeded:
+        reasons.append(f"{len(unneeded)} parts are needed by no check: their lines are unproven")
+    if not reference_ids(book):
+        reasons.append("no test passed while it was watched, so nothing could be told")
+    elif left := len(parts) - len(needed) - len(unneeded):
+        reasons.append(f"left out: {left} parts, for the bound of executions or of time was reached, or one was lost")
+    evidence = book.evidence_at("covered", "ablated")
+    told = len(needed) == len(parts)
+    return Step(
+        id="S13",
+        title="Strength (ablation)",
+        outcome="passed" if told else "flagged",
+        reasons=tuple(reasons),
+        evidence=evidence,
+        seconds=book.seconds_of(evidence),
+    )
