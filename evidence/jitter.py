@@ -1,6 +1,7 @@
 """S12: what was shown must hold in other surroundings: order, hash seed, time zone, locale, home, machine, path, date.
 
-Defeats work that holds only where its author tried it, and tests that pass by luck. A failure is held against the
+Defeats work that holds only where its author tried it, tests that pass by luck, and code that knows its tests by their
+text: what is run are their positive variants (S8), with other names and other bytes. A failure is held against the
 change only if it comes again under the same surroundings while the base passes under them; what fails on both sides is
 known to depend on them, and is not blamed.
 """
@@ -19,6 +20,7 @@ from assay.evidence.matrix import WHOLE, brought_ids, needed_ids
 from assay.evidence.refutation import TESTS
 from assay.evidence.together import together
 from assay.evidence.trials import Trials
+from assay.evidence.twin_runs import variant_tree
 from assay.records.base import digest_of
 from assay.records.claims import ClaimKind
 from assay.records.evidence import Surroundings
@@ -114,6 +116,7 @@ async def _run(
     await trials.suite(
         subject,
         variant,
+        tree=await variant_tree(trials, subject, trials.cell(subject, variant), perturbed=False),
         part=str(number),
         replicate=replicate,
         modules=trials.layout.modules(subject, ids),
