@@ -14,6 +14,8 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
+from assay.evidence.probe_calls import Probe
+from assay.evidence.runner_probe import probe_source, with_probe
 from assay.evidence.runner_pytest import environment, launcher_source, prepare, read_report
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.base import canonical_json, digest_of
@@ -64,6 +66,8 @@ class Order:
     """Whether the repository's own way of running tests is left out: the canary's."""
     check: Check | None = None
     """A command in the place of tests. A check that expects tests is an order for those tests instead."""
+    probe: Probe | None = None
+    """Calls that are noted while the tests run, or done again in the place of tests."""
 
 
 class Bench:
@@ -137,7 +141,9 @@ class Bench:
             "arguments": list(order.arguments),
             "check": None if order.check is None else order.check.model_dump(mode="json"),
         }
-        name = order.purpose.replace(" ", "-").replace("'", "")
+        if order.probe is not None:
+            made_of["probe"] = digest_of([order.probe.model_dump(mode="json"), probe_source()])
+        name = order.purpose.replace(" ", "-").replace("'", "").replace(":", "")
         sides = f"{order.cell.source}-{order.cell.tests}"
         return f"{name}.{sides}.{order.replicate}.{digest_of(made_of).removeprefix('sha256:')[:12]}"
 
@@ -242,6 +248,8 @@ class Bench:
                 arguments=order.arguments,
             )
         )
+        if order.probe is not None:
+            run = with_probe(run, order.probe, self._settings.proof.seconds)
         for path, data in run.files.items():
             await sandbox.write(path, data)
         variables = environment(project)
@@ -256,7 +264,8 @@ class Bench:
         )
         report = read_report(result, run)
         made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
-        return made.model_copy(update={"output": f"{made.output}\n[{run.control} is the judge's own and has to fail]"})
+        shown = f"{made.output}\n[{run.control} is the judge's own and has to fail]"
+        return made.model_copy(update={"output": shown, "observed": report.observed})
 
     def _evidence(
         self,

@@ -16,6 +16,7 @@ from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, 
 from assay.evidence.held_out import Weight, ids_of, weigh
 from assay.evidence.levels import level_of_claim, level_of_requirement, shortfalls
 from assay.evidence.matrix import needed_ids
+from assay.evidence.probe_findings import changed_behaviour
 from assay.evidence.steps import executed_steps
 from assay.records.evidence import Evidence
 from assay.records.verdicts import RequirementVerdict, Verdict, VerdictStatus
@@ -56,7 +57,7 @@ def judge(facts: Facts, evidence: Iterable[Evidence]) -> Verdict:
         requirements=tuple(_judge_requirement(book, r.id, grounds) for r in facts.case.requirements),
         steps=(*facts.steps, *executed_steps(book)),
         witness=grounds.refuted[0].witness if grounds.refuted else None,
-        flags=facts.flags,
+        flags=(*facts.flags, *changed_behaviour(book)),
     )
 
 

@@ -1,8 +1,8 @@
 """The proof: the protocol's steps in order, and the three things that the rest of assay may ask for.
 
 S0 claim, S1 adoption, S2 tree policy, S3 diff flags; then, in sealed sandboxes (S4) and with the trusted overlay (S5),
-the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10). The judge
-makes the verdict of it, and the ledger keeps everything.
+the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10), and calls done
+again (S11). The judge makes the verdict of it, and the ledger keeps everything.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from assay.evidence.held_out import with_everything_stated
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.meters import run_meter
+from assay.evidence.probe import run_probe
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
 from assay.evidence.trials import Trials
@@ -131,6 +132,7 @@ class Assayer:
                 await course.run_controls()  # S8: null implementations
                 await run_meter(trials)  # S15
                 await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
+                await run_probe(trials, self._settings.proof.probed)  # S11
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:

@@ -63,6 +63,8 @@ class Report:
     """Of the ids that were collected, and of files that could not be."""
     trouble: str
     """Why the report does not count; empty where it does."""
+    observed: str = ""
+    """What a part of the judge observed beside the tests, a JSON object a line; empty where none was asked for."""
 
 
 def prepare(
@@ -159,7 +161,8 @@ def read_report(result: CommandResult, run: Run) -> Report:
     outcomes = _outcomes(lines)
     trouble = trouble or _disagreement(lines, result, outcomes) or _uncontrolled(outcomes, run.control)
     own = tuple(o for o in outcomes if not o.id.endswith(f"::{run.control}"))
-    return Report(outcomes=own, trouble=trouble)
+    observed = "\n".join(json.dumps(line) for line in lines if line["kind"] == "observed")
+    return Report(outcomes=own, trouble=trouble, observed=observed)
 
 
 def _uncontrolled(outcomes: Sequence[TestOutcome], control: str) -> str:

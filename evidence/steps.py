@@ -11,6 +11,7 @@ from assay.evidence.grounds import counting_ids
 from assay.evidence.held_out import Weight, weigh
 from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, needed_ids
 from assay.evidence.meters import meter_step
+from assay.evidence.probe_findings import probe_step
 from assay.evidence.refutation import TESTS, suspects
 from assay.evidence.twin_runs import twin_step
 from assay.records.verdicts import Step
@@ -30,6 +31,7 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         _controls,
         twin_step,
         _held_out,
+        probe_step,
         meter_step,
     )
     return tuple(step for make in makers if (step := make(book)) is not None)

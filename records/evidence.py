@@ -80,6 +80,8 @@ class Evidence(Record):
     """Test ids that had to be reported."""
     trouble: str = ""
     """Why the runner's report does not count, although the command ended; empty where it does."""
+    observed: str = ""
+    """What the judge saw beside the outcomes, a JSON object a line: calls that were made, or what calls answered."""
     output: str = ""
     """Standard output and error, bounded."""
     output_bytes: int = 0

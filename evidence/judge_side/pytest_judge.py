@@ -13,6 +13,7 @@ out.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -162,6 +163,15 @@ class Reporter:
         )
 
 
+def load_part(emit: Emit, tree: str, asked: dict[str, Any]) -> Any:
+    """Load a part of the judge that lies beside this file, and return the plugin or the status that it gives."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        return importlib.import_module(asked["name"]).take_part(emit, tree, asked)
+    finally:
+        del sys.path[0]
+
+
 def main() -> None:
     """Read the task, load what is trusted, and only then open the way for judged code."""
     task = json.loads(sys.stdin.buffer.read())
@@ -178,9 +188,14 @@ def main() -> None:
     sys.argv[:] = ["pytest", *arguments]
     # What is trusted came from the image's own byte code; of the tree's, none is read from here on.
     sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
+    part = load_part(emit, tree, task["part"]) if "part" in task else None
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
     del task
-    status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select, control)]))
+    if isinstance(part, int):
+        status = part
+    else:
+        plugins += [] if part is None else [part]
+        status = int(pytest.main(arguments, plugins=[*plugins, Reporter(emit, tree, select, control)]))
     emit(kind="end", status=status)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -36,7 +36,8 @@ Files = Mapping[str, str | bytes | None]
 """Path to text (dedented), bytes, or None for a file that goes away; `->target` is a link."""
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-SETTINGS = Settings(proof=ProofSettings(seconds=60))
+SETTINGS = Settings(proof=ProofSettings(seconds=60, probed=0))
+"""Without the probe, which has tests of its own."""
 
 
 @dataclass(kw_only=True)
