@@ -56,7 +56,11 @@ class Answer(Record):
             result, after = ast.literal_eval(self.text)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
-        return result, after
+        match after:
+            case [tuple(), dict()]:
+                return result, after
+            case _:
+                return None
 
     @property
     def names(self) -> tuple[str, ...]:

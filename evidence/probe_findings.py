@@ -65,7 +65,7 @@ def find(book: Book) -> Findings:
     base, head = (read_answers(r.evidence for r in _runs(book, side)) for side in _SIDES)
     pairs: list[Pair] = []
     unsteady = incomparable = 0
-    for number in base.calls.keys() & head.calls.keys():
+    for number in sorted(base.calls.keys() & head.calls.keys()):
         call, before, now = base.calls[number], base.answers[number], head.answers[number]
         if before == UNSTEADY:
             unsteady += 1

@@ -132,6 +132,7 @@ class Assayer:
                 await course.run_controls()  # S8: null implementations
                 await run_meter(trials)  # S15
                 await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
+            if not course.is_refuted:
                 await run_probe(trials, self._settings.proof.probed)  # S11
             return judge(trials.facts, trials.evidence.values())
 

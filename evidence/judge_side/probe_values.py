@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-LONGEST: Final = 2_000
+LONGEST: Final = 1_000
 """Characters of a literal; what is longer is not plain."""
 _DEEPEST: Final = 8
 _LARGEST: Final = 4_000

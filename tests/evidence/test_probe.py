@@ -16,7 +16,7 @@ from .test_witness import see_again
 
 pytestmark = pytest.mark.docker
 
-PROBING = Settings(proof=ProofSettings(seconds=60))
+PROBING = Settings(proof=ProofSettings(seconds=60, baseline_runs=1, level="C"))
 
 
 @pytest.fixture
@@ -61,18 +61,22 @@ def probe(verdict: Verdict) -> Step:
     return next(s for s in verdict.steps if s.id == "S11")
 
 
-async def test_a_refactoring_that_changes_an_untested_edge_is_refuted_by_a_call(world: World) -> None:
-    """No test asks for the total of nothing; the witness's command line shows what it is now."""
+async def test_a_refactoring_that_changes_untested_edges_is_refuted_by_calls(world: World) -> None:
+    """No test asks for the total of nothing, or whether refunds are refused; the witness's command line shows it.
+
+    The method is called on an object that is made as the tests made theirs.
+    """
     base = await world.commit(SHOP_BASE)
-    other = SHOP.replace("    result = 0\n", "").replace(
-        "for price in prices", "result = prices[0]\n    for price in prices[1:]"
-    )
+    other = SHOP.replace("result = 0", "result = prices[0]").replace("in prices", "in prices[1:]")
+    other = other.replace('        if amount < 0:\n            raise ValueError("no refunds")\n', "")
     verdict = await world.prove(base, await world.commit({"shop.py": other}, base), ClaimKind.REFACTOR)
     assert verdict.status is VerdictStatus.REFUTED
     assert "total([]) gives 0 at the base, and raises IndexError with the change" in verdict.reasons[0]
+    assert "Till(10).add(-1) raises ValueError at the base, and gives 9 with the change" in verdict.reasons[1]
     assert probe(verdict).outcome == "failed"
     assert verdict.witness is not None
     assert verdict.witness.reproduced == 2
+    assert verdict.witness.expected == "total([]) gives 0, as at the base"
     shown = see_again(world, verdict)
     assert "IndexError" in shown.stderr, shown
     assert shown.returncode == 1
@@ -88,16 +92,6 @@ async def test_what_differs_now_and_then_refutes_nothing(world: World) -> None:
     assert verdict.status is VerdictStatus.PROVEN, verdict.reasons
     (told,) = (f.text for f in verdict.flags)
     assert "total([]) gives 0 at the base, and does something else each time with the change" in told
-
-
-async def test_a_method_is_called_on_an_object_that_is_made_as_the_tests_made_it(world: World) -> None:
-    """Negative amounts were refused, and nobody tested that; the witness's value is what its command prints."""
-    base = await world.commit(SHOP_BASE)
-    other = SHOP.replace('        if amount < 0:\n            raise ValueError("no refunds")\n', "")
-    verdict = await world.prove(base, await world.commit({"shop.py": other}, base), ClaimKind.REFACTOR)
-    assert verdict.status is VerdictStatus.REFUTED
-    assert "Till(10).add(-1) raises ValueError at the base, and gives 9 with the change" in verdict.reasons[0]
-    assert see_again(world, verdict).stdout.startswith("9\n")
 
 
 AWKWARD = plain("""

@@ -18,9 +18,9 @@ VARIED = CALL.model_copy(update={"recorded": False})
 WITH_SETS = CALL.model_copy(update={"unordered": True})
 
 
-def gives(result: object, after: object = ((), {}), kind: str = "value") -> Answer:
+def gives(result: object, *left: object, kind: str = "value") -> Answer:
     """Return the answer of a call that gives this."""
-    return Answer(kind=kind, text=repr((result, after)))
+    return Answer(kind=kind, text=repr((result, [left, {}])))
 
 
 def raises(*names: str) -> Answer:
@@ -71,6 +71,7 @@ OBJECT = Answer(kind="opaque", text="Box")
         (gives(1), Answer(kind="late", text=""), CALL, None),
         (gives(1), Answer(kind="value", text="__import__('os')"), CALL, None),
         (gives(1), Answer(kind="value", text="(" * 5000), CALL, None),
+        (gives(1), Answer(kind="value", text="(1, 5)"), CALL, None),
     ],
 )
 def test_answers_differ_in_what_is_promised(base: Answer, head: Answer, call: Call, verdict: str | None) -> None:
