@@ -14,6 +14,8 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
+from assay.evidence.probe_calls import Probe
+from assay.evidence.runner_probe import probe_source, with_probe
 from assay.evidence.runner_pytest import PRELUDE, environment, launcher_source, prepare, read_report
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.base import canonical_json, digest_of
@@ -72,6 +74,8 @@ class Order:
     """Whether the repository's own way of running tests is left out: the canary's."""
     check: Check | None = None
     """A command in the place of tests. A check that expects tests is an order for those tests instead."""
+    probe: Probe | None = None
+    """Calls that are noted while the tests run, or done again in the place of tests."""
 
 
 class Bench:
@@ -148,7 +152,9 @@ class Bench:
             "until": [list(ids) for ids in order.until],
             "trace": [[path, [list(r) for r in ranges]] for path, ranges in order.trace],
         }
-        name = order.purpose.replace(" ", "-").replace("'", "")
+        if order.probe is not None:
+            made_of["probe"] = digest_of([order.probe.model_dump(mode="json"), probe_source()])
+        name = order.purpose.replace(" ", "-").replace("'", "").replace(":", "")
         sides = f"{order.cell.source}-{order.cell.tests}"
         return f"{name}.{sides}.{order.replicate}.{digest_of(made_of).removeprefix('sha256:')[:12]}"
 
@@ -258,6 +264,8 @@ class Bench:
                 trace=order.trace,
             )
         )
+        if order.probe is not None:
+            run = with_probe(run, order.probe, self._settings.proof.seconds)
         for path, data in run.files.items():
             await sandbox.write(path, data)
         variables = environment(project, workspace) | self._surrounding(order)
@@ -275,7 +283,7 @@ class Bench:
         report = read_report(result, run)
         made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
         output = f"{made.output}\n[{run.control} is the judge's own and has to fail]"
-        return made.model_copy(update={"output": output, "touched": dict(report.touched)})
+        return made.model_copy(update={"output": output, "touched": dict(report.touched), "observed": report.observed})
 
     def _surrounding(self, order: Order) -> dict[str, str]:
         """Return the variables of other surroundings; what the policy names stays as it says."""

@@ -27,6 +27,8 @@ class Subject(StrEnum):
     CHECK = "author's check"
     SPEED = "speed"
     """The workload of a claim about speed."""
+    PROBE = "probe"
+    """Recorded calls, done again without tests (S11)."""
 
 
 Variant = Literal[
@@ -40,13 +42,14 @@ Variant = Literal[
     "jittered-base",
     "ablated",
     "covered",
+    "recorded",
 ]
 """Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
-of the change, and the head while its lines are counted (S13).
+of the change, and the head while its lines are counted (S13); the base while its calls are noted (S11).
 """
 
-BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base"})
+BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded"})
 """The variants with the base's source."""
 
 

@@ -22,6 +22,7 @@ from assay.evidence.matrix import (
     needed_ids,
 )
 from assay.evidence.meters import meter_step, ratio
+from assay.evidence.probe_findings import contradicting_calls
 from assay.evidence.refutation import (
     TESTS,
     altered_ids,
@@ -112,6 +113,8 @@ def refutations(book: Book) -> Iterator[Refuted]:
             reproduced=len(runs),
         )
         yield Refuted(f"the author's own check {check!r} does not hold at the head: {got}", witness)
+    for reason, shown_by in contradicting_calls(book):
+        yield Refuted(reason, shown_by)
 
 
 def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Reading, ...]) -> Refuted:
@@ -133,7 +136,7 @@ def _refuted_by_test(book: Book, subject: Subject, test: str, shown: tuple[Readi
             reason = "the change's own test suite cannot be run to its end"
         case Subject.BROUGHT:
             reason = f"{test} is part of the change's own suite and does not pass there"
-        case Subject.CANARY | Subject.CHECK | Subject.SPEED:
+        case Subject.CANARY | Subject.CHECK | Subject.SPEED | Subject.PROBE:
             reason = f"{test} does not pass"
         case never:
             assert_never(never)

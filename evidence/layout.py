@@ -17,7 +17,7 @@ from assay.evidence.tree_policy import without_escapes
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.claims import ClaimKind
 from assay.records.evidence import Cell, Side
-from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
+from assay.records.trees import GITLINK, REGULAR, Tree, TreeFile, blob_id
 from assay.store.git import GitStore
 
 _MODULES: Final = ("test_*.py", "*_test.py")
@@ -42,7 +42,7 @@ class Layout:
                 return (self.visible,)
             case Subject.HELD_OUT:
                 return (self.visible, self.held_out)
-            case Subject.REGRESSION | Subject.BROUGHT | Subject.CANARY | Subject.CHECK | Subject.SPEED:
+            case Subject.REGRESSION | Subject.BROUGHT | Subject.CANARY | Subject.CHECK | Subject.SPEED | Subject.PROBE:
                 return ()
 
     def tree(self, cell: Cell, subject: Subject) -> Tree:
@@ -70,6 +70,11 @@ class Layout:
         program = {p: f for p, f in {**self.head, **files}.items() if f is not None}
         tests = self.base if cell.tests == "base" else self.head
         return self.division.compose(program, tests, *self.trusted(subject))
+
+    def program(self, side: Side) -> Tree:
+        """Return the files of a side without its tests and whatever else belongs to the judge's side."""
+        tree = self.base if side == "base" else self.head
+        return {p: f for p, f in tree.items() if f.mode != GITLINK and not self.division.is_judge_side(p)}
 
     def is_test(self, path: str) -> bool:
         """Return whether a file of any of the trees belongs to the judge's side."""

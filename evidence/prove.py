@@ -1,8 +1,8 @@
 """The proof: the protocol's steps in order, and the three things that the rest of assay may ask for.
 
 S0 claim, S1 adoption, S2 tree policy, S3 diff flags; then, in sealed sandboxes (S4) and with the trusted overlay (S5),
-the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10). The judge
-makes the verdict of it, and the ledger keeps everything.
+the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10), and calls done
+again (S11). The judge makes the verdict of it, and the ledger keeps everything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from assay.evidence.blank import judge_blank
 from assay.evidence.claim import examine_claim
 from assay.evidence.course import Course
 from assay.evidence.doubts import judge_doubt
-from assay.evidence.environment import seal
+from assay.evidence.environment import canary_fault, seal
 from assay.evidence.execution import Bench
 from assay.evidence.facts import Facts
 from assay.evidence.flags import flag_changes
@@ -33,6 +33,7 @@ from assay.evidence.jitter import jitter_refutations, run_jitter
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.meters import run_meter
+from assay.evidence.probe import run_probe
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
 from assay.evidence.trials import Trials
@@ -128,7 +129,7 @@ class Assayer:
             await course.run_base()  # S7 base/base, and S10 without the work
             await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
             await course.run_confirmations()
-            if not course.is_refuted:
+            if not course.is_refuted and not canary_fault(trials.book):
                 await course.run_brought()  # S7 base/head
                 await course.run_controls()  # S8: null implementations
                 await run_meter(trials)  # S15
@@ -136,6 +137,7 @@ class Assayer:
                 await run_jitter(trials, self._settings.proof.jittered)  # S12
                 if not any(jitter_refutations(trials.book)):
                     await run_ablation(trials, self._settings.proof.ablations)  # S13
+                    await run_probe(trials, self._settings.proof.probed)  # S11
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:

@@ -38,7 +38,7 @@ def suspects(book: Book, subject: Subject) -> dict[str, Standing]:
             found = failing_stated(book, subject)
         case Subject.BROUGHT:
             found = failing_brought(book)
-        case Subject.CHECK | Subject.CANARY | Subject.SPEED:
+        case Subject.CHECK | Subject.CANARY | Subject.SPEED | Subject.PROBE:
             return {}
     found = {i: s for i, s in found.items() if s is not Standing.LOST}
     if head is None or not book.facts.case.claim.draft.new_dependencies:

@@ -72,6 +72,8 @@ class Report:
     """Why the report does not count; empty where it does."""
     touched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Test id to the traced parts of which it executed something."""
+    observed: str = ""
+    """What a part of the judge observed beside the tests, a JSON object a line; empty where none was asked for."""
 
 
 def prepare(
@@ -187,7 +189,8 @@ def read_report(result: CommandResult, run: Run) -> Report:
     trouble = trouble or _disagreement(lines, result, outcomes) or _uncontrolled(outcomes, run.control)
     own = tuple(o for o in outcomes if not o.id.endswith(f"::{run.control}"))
     touched = {i: tuple(parts) for line in lines if line["kind"] == "touched" for i, parts in line["tests"].items()}
-    return Report(outcomes=own, trouble=trouble, touched=touched)
+    observed = "\n".join(json.dumps(line) for line in lines if line["kind"] == "observed")
+    return Report(outcomes=own, trouble=trouble, touched=touched, observed=observed)
 
 
 def _uncontrolled(outcomes: Sequence[TestOutcome], control: str) -> str:

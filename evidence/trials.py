@@ -11,8 +11,10 @@ from assay.evidence.environment import CANARY_FAILS, CANARY_FILE, CANARY_PASSES,
 from assay.evidence.execution import Bench, Order
 from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
 from assay.evidence.layout import Layout
+from assay.evidence.probe_calls import Probe
 from assay.records.checks import Check, ExpectTests
 from assay.records.evidence import Cell, Evidence, Side, Surroundings
+from assay.records.trees import Tree
 from assay.store.git import GitStore
 
 _PURPOSES: Final[dict[Variant, str]] = {
@@ -26,6 +28,7 @@ _PURPOSES: Final[dict[Variant, str]] = {
     "jittered-base": " in other surroundings",
     "ablated": " without a part of the change",
     "covered": " with coverage",
+    "recorded": " with calls noted",
 }
 
 
@@ -151,6 +154,20 @@ class Trials:
         )
         await self._run(Subject.CANARY, "base", order)
 
+    async def probe(self, variant: Variant, tree: Tree, probe: Probe, *, part: str = "", replicate: int = 0) -> None:
+        """Note the calls of the base's tests, or do calls again at a side without its tests."""
+        cell = self.cell(Subject.PROBE, variant)
+        order = Order(
+            purpose=Subject.PROBE.value + (_PURPOSES[variant] or ": calls done again"),
+            cell=cell,
+            commit=self._commit(cell),
+            tree=await self.git.write_tree(tree, {}),
+            overlay=self._base_facts.case.trusted.visible if variant == "recorded" else None,
+            replicate=replicate,
+            probe=probe,
+        )
+        await self._run(Subject.PROBE, variant, order, part=part)
+
     async def check(self, check: Check, variant: Variant, replicate: int, purpose: str | None = None) -> None:
         """Execute a command, or the tests that it means, at one side."""
         cell = self.cell(Subject.CHECK, variant)
@@ -223,7 +240,8 @@ class Trials:
 
     async def _execute(self, order: Order) -> Evidence:
         about_base = order.cell == Cell(source="base", tests="base")
-        if self._cache is None or not about_base or not order.purpose.startswith(Subject.REGRESSION):
+        kept_between_runs = order.purpose.startswith(Subject.REGRESSION) or (order.probe and not order.probe.calls)
+        if self._cache is None or not about_base or not kept_between_runs:
             return await self._bench.execute(order)
         name = self._bench.identify(order)
         if await self._bench.recall(name) is None and (kept := await self._cache.find(name)) is not None:

@@ -110,6 +110,8 @@ class ProofSettings(Record):
     """How many of the base's tests are run with perturbed expectations; of more, a sample that no author can choose."""
     baseline_runs: Annotated[int, Field(ge=1, le=20)] = 2
     """Runs of the unchanged tests at the base; only ids that pass all of them count for regression."""
+    probed: Annotated[int, Field(ge=0, le=200)] = 40
+    """Public functions whose calls in the base's tests are done again, and varied, on base and head; 0 does without."""
     replicates: Annotated[int, Field(ge=1, le=50)] = 2
     """Fresh sandboxes in which a refutation must reproduce."""
     jittered: Annotated[int, Field(ge=0, le=20)] = 3

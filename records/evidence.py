@@ -104,6 +104,8 @@ class Evidence(Record):
     """Whether program or tests were altered on purpose, so that a test which fails says nothing of the change."""
     trouble: str = ""
     """Why the runner's report does not count, although the command ended; empty where it does."""
+    observed: str = ""
+    """What the judge saw beside the outcomes, a JSON object a line: calls that were made, or what calls answered."""
     output: str = ""
     """Standard output and error, bounded."""
     output_bytes: int = 0

@@ -13,6 +13,7 @@ out.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -237,6 +238,15 @@ class Reporter:
             self.end_early(report.nodeid)
 
 
+def load_part(emit: Emit, tree: str, asked: dict[str, Any]) -> Any:
+    """Load a part of the judge that lies beside this file, and return the plugin or the status that it gives."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        return importlib.import_module(asked["name"]).take_part(emit, tree, asked)
+    finally:
+        del sys.path[0]
+
+
 def main() -> None:
     """Read the task, load what is trusted, and only then open the way for judged code."""
     task = json.loads(sys.stdin.buffer.read())
@@ -252,14 +262,19 @@ def main() -> None:
     # What is trusted came from the image's own byte code; of the tree's, none is read from here on.
     sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
     sys.path.remove(str(Path(__file__).parent))  # where this file lies; tests can write there
+    part = load_part(emit, tree, task["part"]) if "part" in task else None
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
     os.environ["PYTHONPATH"] = source_roots  # of what tests start, and not of this process
     reporter = Reporter(emit, tree, task)
     del task
-    reporter.tracer.arm()
-    status = int(pytest.main(arguments, plugins=[*plugins, reporter]))
-    reporter.tracer.disarm()
-    emit(kind="touched", tests={test: sorted(parts) for test, parts in reporter.tracer.touched.items()})
+    if isinstance(part, int):
+        status = part
+    else:
+        plugins += [] if part is None else [part]
+        reporter.tracer.arm()
+        status = int(pytest.main(arguments, plugins=[*plugins, reporter]))
+        reporter.tracer.disarm()
+        emit(kind="touched", tests={test: sorted(parts) for test, parts in reporter.tracer.touched.items()})
     emit(kind="end", status=status)
     sys.stdout.flush()
     sys.stderr.flush()

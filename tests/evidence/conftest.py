@@ -36,7 +36,8 @@ Files = Mapping[str, str | bytes | None]
 """Path to text (dedented), bytes, or None for a file that goes away; `->target` is a link."""
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-SETTINGS = Settings(proof=ProofSettings(seconds=60, jittered=0, ablations=0))
+SETTINGS = Settings(proof=ProofSettings(seconds=60, jittered=0, ablations=0, probed=0))
+"""Without the steps that come last, which have tests of their own."""
 
 
 @dataclass(kw_only=True)
