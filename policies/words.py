@@ -105,10 +105,10 @@ class _WordReader:
 
     def _escape(self) -> None:
         following = self._raw[self._at + 1 : self._at + 2]
-        if not following:
+        if following in ("", "\n"):  # bash joins lines before it tells words, quotes and comments apart
             raise Unreadable
         self._quoted = True
-        self._keep("" if following == "\n" else following, 2)
+        self._keep(following, 2)
 
     def _single(self, start: int) -> None:
         end = self._raw.find("'", start)

@@ -25,6 +25,8 @@ PIECES = (
 @example("a'b'\"c\"\\d")
 @example('"a\\\nb\\x\\$"')
 @example("$'\\u0067\\x74'")
+@example("\\\n#")
+@example("$\\\n'\\x41'")
 def test_a_literal_word_is_what_bash_makes_of_it(runs: Callable[[str, str], list[str]], raw: str) -> None:
     """Where a word is read as literal, bash passes just that text, as one argument."""
     assume("\n" not in raw.replace("\\\n", ""))
