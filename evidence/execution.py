@@ -60,6 +60,8 @@ class Order:
     """Ids that have to be reported, as evidence shows them."""
     arguments: tuple[str, ...] = ()
     """Added to pytest's."""
+    seconds: float | None = None
+    """Time limit; None is the policy's, and no more than that is given."""
     surroundings: Surroundings | None = None
     """Others than usual."""
     until: tuple[tuple[str, ...], ...] = ()
@@ -141,7 +143,7 @@ class Bench:
             "image": self.image.id,
             "profile": digest_of(self._profile),
             "project": digest_of(self._settings.project),
-            "seconds": self._settings.proof.seconds,
+            "seconds": self._limit(order),
             "launcher": digest_of([launcher_source().decode()]),
             "scope": order.scope,
             "modules": list(order.modules),
@@ -157,6 +159,10 @@ class Bench:
         name = order.purpose.replace(" ", "-").replace("'", "").replace(":", "")
         sides = f"{order.cell.source}-{order.cell.tests}"
         return f"{name}.{sides}.{order.replicate}.{digest_of(made_of).removeprefix('sha256:')[:12]}"
+
+    def _limit(self, order: Order) -> float:
+        most = self._settings.proof.seconds
+        return most if order.seconds is None else min(most, order.seconds)
 
     async def keep_image(self) -> None:
         """Keep what is known of the image, so that all evidence leads to it."""
@@ -276,7 +282,7 @@ class Bench:
             stdin=run.stdin,
             env={name: value for name, value in variables.items() if name != "PYTHONPATH"},
             cwd=run.cwd,
-            timeout=self._settings.proof.seconds,
+            timeout=self._limit(order),
             output_limit=_STREAM_LIMIT,
             report=True,
         )

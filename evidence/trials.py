@@ -32,6 +32,11 @@ _PURPOSES: Final[dict[Variant, str]] = {
 }
 
 
+_ALTERED: Final = frozenset({"null-raise", "null-return", "twin", "twin-base", "ablated"})
+_SHORTEST: Final = 20.0
+"""Seconds that a run of an altered program may always take."""
+_PATIENCE: Final = 10
+"""How often as long as the same tests took before it may take."""
 _LONGEST: Final = 3600.0
 """Seconds of a workload; the policy's own limit is shorter."""
 _UNALTERED: Final = frozenset({"base", "head", "jittered", "jittered-base", "covered"})
@@ -129,6 +134,7 @@ class Trials:
             select=select,
             expected=expected,
             arguments=arguments,
+            seconds=self._limit(subject, variant),
             surroundings=surroundings,
             until=until,
             trace=trace,
@@ -201,6 +207,13 @@ class Trials:
         """Return which source a variant has, and which tests a subject."""
         source: Side = "base" if variant in BASE_VARIANTS else "head"
         return Cell(source=source, tests="head" if subject in (Subject.BROUGHT, Subject.CHECK) else "base")
+
+    def _limit(self, subject: Subject, variant: Variant) -> float | None:
+        """Return how long an altered program may take: what is taken out of it may be what ends a loop."""
+        if variant not in _ALTERED:
+            return None
+        known = [e.seconds for e in self.evidence.values() if e.purpose == subject.value]
+        return max(_SHORTEST, _PATIENCE * max(known, default=0.0))
 
     def _commit(self, cell: Cell) -> str:
         claim = self._base_facts.case.claim
