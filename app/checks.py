@@ -110,7 +110,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     case = Case(run=change.id, claim=claim, requirements=requirements, trusted=trusted)
     await house.assayer(settings, began=began).prove(case)
     entries = await house.ledger.entries(change.id)
-    claimed = await claim_facts(house, entries, claim, requirements, trusted.stated)
+    claimed = await claim_facts(house, entries, claim, requirements, trusted.stated, settings=settings)
     if claimed.verdict is None:
         raise StoreCorrupt(f"the ledger of {change.id} has no verdict, although the proof gave one")
     facts = CheckFacts(

@@ -48,7 +48,9 @@ async def _from_patch(git: GitStore, path: Path, patch: bytes, base: str, settin
     before = await git.tree(base)
     touched = sorted(p for p in before.keys() | applied.keys() if before.get(p) != applied.get(p))
     if not touched:
-        raise UsageError(f"{path} changes nothing", next_step="give a unified diff that adds tests, or a folder of them")
+        raise UsageError(
+            f"{path} changes nothing", next_step="give a unified diff that adds tests, or a folder of them"
+        )
     for name in touched:
         _check(path, name, applied, settings)
     empty = blob_id(b"")

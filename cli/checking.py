@@ -75,7 +75,7 @@ def check_change(
             print_terminal(facts, streams.progress)
             streams.say(f"Report: {report}")
             if as_json:
-                streams.line(outline_check(verdict, report))
+                streams.line(outline_check(facts.claim, verdict, report))
             return verdict.status
 
     raise Ended(_EXIT_CODES[run_session(work)])

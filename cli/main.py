@@ -121,9 +121,7 @@ def check(
     kind: Annotated[str | None, typer.Option("--kind", help="fix, feature, refactor, docs, tests, …")] = None,
     test_command: Annotated[
         str | None,
-        typer.Option(
-            "--test-command", help="Arguments added to the runner's own, or a command that writes JUnit XML."
-        ),
+        typer.Option("--test-command", help="Arguments added to the runner's own, or a command that writes JUnit XML."),
     ] = None,
     image: Annotated[str | None, typer.Option("--image", help="Sandbox image, instead of the settings'.")] = None,
     level: Annotated[
