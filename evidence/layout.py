@@ -13,6 +13,7 @@ from assay.evidence.controls import Null, null_sources
 from assay.evidence.facts import Subject
 from assay.evidence.overlay import Division
 from assay.evidence.protocol import Case
+from assay.evidence.runner_node import is_node_test
 from assay.evidence.tree_policy import without_escapes
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.claims import ClaimKind
@@ -86,7 +87,7 @@ class Layout:
         named = {posixpath.normpath(i.split("::", 1)[0]) for i in ids} - {"."}
         known = {p for tree in (self.base, self.head, *self.trusted(subject)) for p in tree}
         found = {n for n in named if self._in_tree(n) in known}
-        found |= {p for p in map(self._in_project, own) if p is not None and _is_module(p)}
+        found |= {p for p in map(self._in_project, own) if p is not None and self._is_module(p)}
         return tuple(sorted(found))
 
     def module_names(self) -> frozenset[str]:
@@ -101,6 +102,16 @@ class Layout:
                     names |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
         return frozenset(names)
 
+    def _is_module(self, path: str) -> bool:
+        """Return whether a file of the trusted side holds tests by its name, as the runner sees it."""
+        match self.project.runner:
+            case "pytest":
+                return any(fnmatch(posixpath.basename(path), pattern) for pattern in _MODULES)
+            case "node":
+                return is_node_test(path)
+            case "junit":
+                return True  # which files are tests, its command alone knows
+
     def _in_tree(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.project.root, path))
 
@@ -109,10 +120,6 @@ class Layout:
         if root == ".":
             return path
         return path.removeprefix(root + "/") if path.startswith(root + "/") else None
-
-
-def _is_module(path: str) -> bool:
-    return any(fnmatch(posixpath.basename(path), pattern) for pattern in _MODULES)
 
 
 async def lay_out(git: GitStore, settings: Settings, case: Case, adopted: Adopted) -> Layout:

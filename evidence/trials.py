@@ -8,7 +8,7 @@ from typing import Final
 
 from assay.evidence.baseline import BaselineCache
 from assay.evidence.controls import Null
-from assay.evidence.environment import CANARY_FAILS, CANARY_FILE, CANARY_PASSES, canary_tree
+from assay.evidence.environment import canary_of, canary_tree
 from assay.evidence.execution import Bench, Order
 from assay.evidence.facts import BASE_VARIANTS, NEEDED, Book, Facts, LeftOut, Subject, Trial, Variant
 from assay.evidence.layout import Layout
@@ -156,15 +156,16 @@ class Trials:
 
     async def canary(self) -> None:
         """Execute one test that must pass and one that must fail."""
-        tree, fresh = canary_tree()
+        canary = canary_of(self._base_facts.project)
+        tree, fresh = canary_tree(canary)
         cell = Cell(source="base", tests="base")
         order = Order(
             purpose=Subject.CANARY.value,
             cell=cell,
             commit=self._commit(cell),
             tree=await self.git.write_tree(tree, fresh),
-            modules=(CANARY_FILE,),
-            expected=(CANARY_PASSES, CANARY_FAILS),
+            modules=(canary.file,),
+            expected=(canary.passes, canary.fails),
             scope=self._scope,
             plain=True,
         )
