@@ -11,6 +11,7 @@ from typing import Final
 from assay.evidence.adopt import Adopted
 from assay.evidence.controls import Null, null_sources
 from assay.evidence.facts import Subject
+from assay.evidence.null_scripts import SUFFIXES, null_scripts
 from assay.evidence.overlay import Division
 from assay.evidence.protocol import Case
 from assay.evidence.runner_node import is_node_test
@@ -59,8 +60,10 @@ class Layout:
         changed = tuple(p for p in self.head if self.head[p] != self.base.get(p))
         everything = kind is ClaimKind.TESTS
         paths = tuple(p for p in (self.head if everything else changed) if not self.division.is_judge_side(p))
-        before = {} if everything else self.division.python_of_program(self.base, paths)
-        nulled = null_sources(before, self.division.python_of_program(self.head, paths), null)
+        nulled: dict[str, bytes] = {}
+        for make, suffixes in ((null_sources, (".py",)), (null_scripts, SUFFIXES)):
+            before = {} if everything else self.division.sources_of_program(self.base, paths, *suffixes)
+            nulled |= make(before, self.division.sources_of_program(self.head, paths, *suffixes), null)
         fresh = {blob_id(data): data for data in nulled.values()}
         program = {**self.head, **{p: TreeFile(REGULAR, blob_id(data)) for p, data in nulled.items()}}
         tests = self.base if cell.tests == "base" else self.head
