@@ -18,6 +18,7 @@ from typing import Any, Final
 from assay.evidence.junit_xml import XmlCase, read_cases
 from assay.evidence.runner_junit import ABSENT, ASSERTED, MESSAGE, XmlRun, file_of, merged, outcome_of, place_of
 from assay.evidence.runner_pytest import PLACE, Report
+from assay.policies.inference import split_arguments
 from assay.policies.paths import matching
 from assay.policies.settings import ProjectSettings
 from assay.records.evidence import FailureKind, TestOutcome
@@ -31,6 +32,8 @@ WHOLE_FILE: Final = "(the file)"
 _NODE_NAMES: Final = re.compile(r"(?:.*[._-])?test\.(?:[cm]?js|[cm]?ts)|test-.*\.[cm]?js")
 _NODE_FILES: Final = re.compile(r".*\.[cm]?js")
 """What Node itself takes for tests by name, and, in folders named `test`, by suffix."""
+_SCRIPTS: Final = re.compile(r".*\.[cm]?[jt]s")
+"""What a command may name: TypeScript runs where an option loads what understands it."""
 _FRAME: Final = re.compile(rf"{WORKSPACE}/([^\s:()]+):\d+")
 
 
@@ -44,10 +47,9 @@ def is_node_test(path: str) -> bool:
 
 
 def prepare_node(project: ProjectSettings, known: frozenset[str], modules: Sequence[str]) -> XmlRun:
-    chosen = [word for word in project.test_command if any(matching((word,), path) for path in known)]
-    options = [word for word in project.test_command if word not in chosen and word != "--test"]
-    tests = sorted(p for p in known if _NODE_FILES.fullmatch(p) and matching(tuple(chosen), p)) if chosen else []
-    tests = [p for p in tests or sorted(filter(is_node_test, known)) if not modules or p in modules]
+    options, chosen = split_arguments(word for word in project.test_command if word != "--test")
+    named = sorted(p for p in known if _SCRIPTS.fullmatch(p) and matching(chosen, p))
+    tests = [p for p in (named if chosen else sorted(filter(is_node_test, known))) if not modules or p in modules]
     tests += [p for p in modules if p in known and p not in tests and is_node_test(p)]
     sent = {NODE_LAUNCHER: node_launcher()}
     control = ""

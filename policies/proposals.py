@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from assay.policies.inference import MANIFEST, node_arguments
+from assay.policies.inference import MANIFEST, named_tests, node_arguments
 from assay.policies.paths import matching
 from assay.policies.settings import PathSettings
 
@@ -118,7 +118,7 @@ def _root(facts: _Facts) -> tuple[str, str]:
         while home and home not in projects:
             home = posixpath.dirname(home)
         tests[home or "."] += 1
-    usable = {home: count for home, count in tests.items() if home.isprintable() and not _has_surrogates(home)}
+    usable = {home: count for home, count in tests.items() if home.isprintable() and not _has_surrogates(home) and ".." not in home.split("/")}
     if not usable:
         return ".", "No tests were found; commands run at the top of the repository."
     best = max(usable, key=lambda home: (usable[home], home == ".", home))
@@ -255,8 +255,9 @@ def _tests(facts: _Facts, root: str, pytest: dict[str, list[str]]) -> Iterator[s
     folders = [posixpath.normpath(f) for f in pytest["testpaths"]]
     extra = [f"/{prefix}{f}/" for f in folders if _plain_folder(f) and not matching(usual, f"{prefix}{f}/test_x")]
     extra += [p for p in pytest["python_files"] if _plain_pattern(p) and p not in usual and p != "*.py"]
+    extra += named_tests(_node(facts, root) or ())
     reasons = ["The usual places of tests."]
-    if extra:
+    if extra and facts.test_files:
         reasons = [f"The usual places of tests, and what pytest's configuration names: {', '.join(extra)}."]
     if any(re.search(r"(?:^|/)(?:golden|snapshots|__snapshots__|fixtures|testdata)/", p) for p in facts.paths):
         more = ["golden/", "snapshots/", "__snapshots__/", "testdata/"]

@@ -90,7 +90,7 @@ class PathSettings(Record):
 
     tests: tuple[str, ...] = (
         *("tests/", "test/", "test_*.py", "*_test.py", "conftest.py"),
-        *("*[._-]test.js", "*[._-]test.[cm]js", "test-*.js", "test-*.[cm]js"),
+        *("*[._-]test.[jt]s", "*[._-]test.[cm][jt]s", "test-*.js", "test-*.[cm]js", "test.js", "test.[cm]js"),
     )
     """Where the tester may write, and the coder may not; what helps the tests belongs to it."""
     protected: tuple[str, ...] = ()

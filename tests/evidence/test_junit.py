@@ -305,8 +305,8 @@ def test_which_files_node_runs() -> None:
     files = plain_run.argv[plain_run.argv.index("--") + 1 :]
     assert files[:-1] == tuple(sorted(names))
     assert files[-1] == plain_run.control
-    named = ProjectSettings(runner="node", test_command=("--import=./hook.mjs", "checks/"))
+    named = ProjectSettings(runner="node", test_command=("--import", "./hook.mjs", "./checks/"))
     run = prepare_node(named, known, ())
-    assert run.argv[2:5] == ("--import=./hook.mjs", "--", "checks/one.js")
-    assert prepare_node(named, known, ("test.js",)).argv[4] == "test.js"
+    assert run.argv[2:6] == ("--import", "./hook.mjs", "--", "checks/one.js")
+    assert prepare_node(named, known, ("test.js",)).argv[5] == "test.js"
     assert prepare_node(named, frozenset({"lib/a.js"}), ()).control == ""

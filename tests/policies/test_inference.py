@@ -51,6 +51,16 @@ def test_node_is_chosen_only_where_nothing_speaks_for_pytest() -> None:
     assert infer_settings(["package.json", "tests/test_a.py"], manifest("node --test")) == default_settings()
 
 
+def test_what_the_script_names_are_tests() -> None:
+    """A folder or pattern of the script is no program, on either way to the settings."""
+    script = manifest("node --import ./hook.mjs --test ./checks/ spec/*.mjs ../x.js")
+    found = infer_settings(["package.json"], script).paths.tests
+    assert found[-2:] == ("/checks/", "/spec/*.mjs")
+    document = tomllib.loads(propose_settings(["package.json"], {"package.json": script}))
+    assert tuple(document["paths"]["tests"]) == found
+    assert infer_settings([], manifest("node --test")).paths == default_settings().paths
+
+
 def test_init_proposes_the_same() -> None:
     """What `assay init` writes is what holds without it."""
     paths, text = ["package.json", "test/a.test.js"], manifest("node --test test/")
