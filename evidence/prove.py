@@ -138,10 +138,11 @@ class Assayer:
                 await run_meter(trials)  # S15
                 if facts.project.runner == "pytest":
                     await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
-                    await run_jitter(trials, self._settings.proof.jittered)  # S12
+                    await run_jitter(trials, self._settings.proof.jittered, trials.deadline)  # S12
                     if not any(jitter_refutations(trials.book)):
-                        await run_ablation(trials, self._settings.proof.ablations)  # S13
-                        await run_probe(trials, self._settings.proof.probed)  # S11
+                        await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13
+                        if trials.has_time():
+                            await run_probe(trials, self._settings.proof.probed)  # S11
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
