@@ -76,8 +76,8 @@ class Ablation:
 
     def _split(self) -> None:
         layout, facts = self._trials.layout, self._trials.facts
-        read = layout.division.sources_of_program
-        before, after = (read(tree, facts.program_changed, ".py") for tree in (layout.base, layout.head))
+        read = layout.division.python_of_program
+        before, after = (read(tree, facts.program_changed) for tree in (layout.base, layout.head))
         edits = split_change(facts.program_changed, layout.base, layout.head, before, after)
         self._edits = {str(number): edit for number, edit in enumerate(edits)}
         self._lines = {path: data.splitlines(keepends=True) for path, data in after.items()}

@@ -89,6 +89,10 @@ class Division:
         paths = (p for p in self._changed if not self.is_judge_side(p) and self._class(p) in _PROGRAM)
         return tuple(p for p in paths if not self._same_code(p))
 
+    def python_of_program(self, tree: Tree, paths: tuple[str, ...]) -> dict[str, bytes]:
+        """Return the Python files of the program among these paths, by path."""
+        return self.sources_of_program(tree, paths, ".py")
+
     def sources_of_program(self, tree: Tree, paths: tuple[str, ...], *suffixes: str) -> dict[str, bytes]:
         """Return the files of the program among these paths whose names end in one of the suffixes, by path."""
         return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(suffixes)}

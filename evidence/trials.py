@@ -243,7 +243,8 @@ class Trials:
     ) -> None:
         evidence = await self._in_time(order)
         if evidence is None:
-            needed = variant in NEEDED and not (variant.startswith("twin") and self._base_facts.level == "C")
+            spare = subject is Subject.PROBE or (variant.startswith("twin") and self._base_facts.level == "C")
+            needed = variant in NEEDED and not spare
             self._left_out[LeftOut(what=f"{order.purpose} (program of {order.cell.source})", needed=needed)] = None
             return
         self.evidence[evidence.id] = evidence
