@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
+from assay.app.asked import Asked
 from assay.app.facts import claim_facts, ledger_facts
 from assay.app.service import CHECK
+from assay.app.trusted import trusted_tree
 from assay.app.wiring import House
 from assay.errors import ConfigurationError, StoreCorrupt, UsageError
 from assay.evidence.protocol import Case, TrustedTests
@@ -22,9 +24,12 @@ from assay.records.changes import FileChange
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
 from assay.records.plans import Requirement
 from assay.records.tickets import Ticket
-from assay.records.trees import EXECUTABLE, REGULAR, TreeFile, blob_id
 from assay.records.verdicts import Verdict
 from assay.reports.facts import CheckFacts, HowTo
+
+
+_LONGEST_CLAIM: Final = 1_000_000
+"""Bytes of a claim."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +40,14 @@ class Change:
     base: str
     head: str
     ticket: Ticket | None = None
-    claim: ClaimDraft | None = None
+    claim: ClaimDraft | str | None = None
+    """The author's structured claim, or the words of a pull request."""
     tests: Path | None = None
-    """Folder with trusted tests, laid over base and head at the same relative paths."""
+    """Trusted tests, laid over base and head: a folder with files at the same relative paths, or a unified diff."""
     held_out: Path | None = None
+    """The same, never shown in feedback."""
     kind: ClaimKind | None = None
+    asked: Asked = Asked()
     id: str = field(default_factory=lambda: f"{CHECK}{secrets.token_hex(4)}")
 
 
@@ -51,12 +59,30 @@ def parse_range(revisions: str) -> tuple[str, str]:
     return base, head or "HEAD"
 
 
-def read_claim(path: Path) -> ClaimDraft:
-    """Read an author's structured claim (JSON); raises ConfigurationError with the place."""
+def read_claim(path: Path) -> ClaimDraft | str:
+    """Return an author's claim: structured where the file is JSON, and otherwise what it says, to be shown.
+
+    Raises ConfigurationError with the place.
+    """
     try:
-        return ClaimDraft.model_validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_CLAIM + 1)
     except OSError as error:
         raise ConfigurationError(f"the claim {path} cannot be read: {error}") from error
+    if len(data) > _LONGEST_CLAIM:
+        raise ConfigurationError(f"the claim {path} has more than {_LONGEST_CLAIM:,} bytes")
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the claim {path} is not UTF-8 text", next_step="save it as UTF-8") from error
+    if not text or "\0" in text:
+        raise ConfigurationError(f"the claim {path} is {'a binary file' if text else 'empty'}")
+    return _structured(path, text) if path.suffix == ".json" or text.startswith("{") else text
+
+
+def _structured(path: Path, text: str) -> ClaimDraft:
+    try:
+        return ClaimDraft.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"]) or "the file"
@@ -65,30 +91,26 @@ def read_claim(path: Path) -> ClaimDraft:
 
 async def check(house: House, change: Change, settings: Settings) -> tuple[Verdict, CheckFacts]:
     """Examine a change and return the verdict with what a report says of it."""
+    began = time.monotonic()
+    settings = change.asked.over(settings)
     refs = f"refs/assay/checks/{change.id}"
     base = await house.git.adopt(change.repo, change.base, f"{refs}/base")
     head = await house.git.adopt(change.repo, change.head, f"{refs}/head", since=base)
     settings = await house.provided(settings, base, {settings.proof.sandbox})
     changes = await house.git.diff(base, head)
-    draft = change.claim or ClaimDraft(
-        kind=change.kind or infer_kind(changes, settings),
-        statement=f"{change.base}..{change.head} breaks nothing that worked, and its own tests hold and can fail",
-    )
-    if change.kind is not None:
-        draft = draft.model_copy(update={"kind": change.kind})
-    claim = Claim(id=change.id, author="change", base=base, head=head, draft=draft)
+    claim = Claim(id=change.id, author="change", base=base, head=head, draft=_draft(change, changes, settings))
     requirements = tuple(
         Requirement(id=f"R{number}", text=text)
         for number, text in enumerate(change.ticket.acceptance if change.ticket else (), start=1)
     )
     trusted = TrustedTests(
-        visible=await _folder(house, change.tests),
-        held_out=await _folder(house, change.held_out),
+        visible=await trusted_tree(house.git, change.tests, base=base, settings=settings),
+        held_out=await trusted_tree(house.git, change.held_out, base=base, settings=settings),
     )
     case = Case(run=change.id, claim=claim, requirements=requirements, trusted=trusted)
-    await house.assayer(settings).prove(case)
+    await house.assayer(settings, began=began).prove(case)
     entries = await house.ledger.entries(change.id)
-    claimed = await claim_facts(house, entries, claim, requirements, trusted.stated)
+    claimed = await claim_facts(house, entries, claim, requirements, trusted.stated, settings=settings)
     if claimed.verdict is None:
         raise StoreCorrupt(f"the ledger of {change.id} has no verdict, although the proof gave one")
     facts = CheckFacts(
@@ -104,6 +126,16 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     return claimed.verdict, facts
 
 
+def _draft(change: Change, changes: Sequence[FileChange], settings: Settings) -> ClaimDraft:
+    if isinstance(change.claim, ClaimDraft):
+        return change.claim.model_copy(update={"kind": change.kind}) if change.kind is not None else change.claim
+    return ClaimDraft(
+        kind=change.kind or infer_kind(changes, settings),
+        statement=change.claim
+        or f"{change.base}..{change.head} breaks nothing that worked, and its own tests hold and can fail",
+    )
+
+
 def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
     """Return what a change most likely claims to be, from the files that it touches and nothing else."""
     touched = {classify(change.path, settings) for change in changes}
@@ -112,32 +144,6 @@ def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
     if FileClass.SOURCE not in touched and FileClass.TEST in touched:
         return ClaimKind.TESTS
     return ClaimKind.FIX if FileClass.TEST in touched else ClaimKind.REFACTOR
-
-
-async def _folder(house: House, folder: Path | None) -> str | None:
-    """Return a folder's files as a git tree; None where there is no folder."""
-    if folder is None:
-        return None
-    tree, contents = await asyncio.to_thread(_read_folder, folder)
-    return await house.git.write_tree(tree, contents)
-
-
-def _read_folder(folder: Path) -> tuple[dict[str, TreeFile], dict[str, bytes]]:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder of tests")
-    tree: dict[str, TreeFile] = {}
-    contents: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not path.is_file() or "__pycache__" in path.parts:
-            continue
-        data = path.read_bytes()
-        mode = EXECUTABLE if os.access(path, os.X_OK) else REGULAR
-        oid = blob_id(data)
-        tree[str(path.relative_to(folder))] = TreeFile(mode, oid)
-        contents[oid] = data
-    if not tree:
-        raise UsageError(f"{folder} holds no files")
-    return tree, contents
 
 
 def _how_to(verdict: Verdict) -> tuple[HowTo, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from assay.app.egress import grant_path, read_grant, within
 from assay.errors import ConfigurationError
-from assay.policies.loading import default_settings, parse_settings
+from assay.policies.inference import MANIFEST, infer_settings
+from assay.policies.loading import parse_settings
 from assay.policies.settings import Settings
 from assay.records.trees import EXECUTABLE, REGULAR
 from assay.store.git import GitStore
@@ -31,9 +32,15 @@ async def settings_for(git: GitStore, repo: Path, revision: str | None, config: 
         return _relative_to(parse_settings(text, name=str(config)), config.parent.absolute()), str(config)
     revision = revision or "HEAD"
     commit = await git.adopt(repo, revision, "refs/assay/settings")
-    file = (await git.tree(commit)).get(FILE)
+    tree = await git.tree(commit)
+    file = tree.get(FILE)
     if file is None or file.mode not in (REGULAR, EXECUTABLE):
-        return default_settings(), "built-in defaults"
+        manifest = tree.get(MANIFEST)
+        plain = manifest is not None and manifest.mode in (REGULAR, EXECUTABLE)
+        told = await asyncio.to_thread(git.contents.read, manifest.oid) if manifest is not None and plain else b""
+        settings = infer_settings(tree, told.decode(errors="replace"))
+        other = f" for {settings.project.runner}" if settings.project.runner != "pytest" else ""
+        return settings, f"built-in defaults{other}"
     text = (await asyncio.to_thread(git.contents.read, file.oid)).decode(errors="replace")
     source, path = f"{FILE} at {commit[:12]}", grant_path(os.environ)
     settings = within(parse_settings(text, name=source), await read_grant(path), source=source, path=path)

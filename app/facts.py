@@ -14,7 +14,10 @@ from assay.app.wiring import House
 from assay.app.work import commands_of, work_of
 from assay.errors import StoreCorrupt
 from assay.evidence.protocol import DoubtResult
+from assay.evidence.statements import known_of, mark_statement
 from assay.evidence.witness import STORE_VARIABLE
+from assay.policies.paths import FileClass, classify
+from assay.policies.settings import Settings
 from assay.records.base import Record
 from assay.records.claims import Claim
 from assay.records.decisions import Decision, Question
@@ -63,7 +66,8 @@ async def gather_run(house: House, run: str) -> RunFacts:
     integrated = [e for e in entries if e.kind is EntryKind.COMMIT_MADE and e.role == "integration"]
     head = str((delivered or integrated[-1]).body["commit"]) if delivered or integrated else None
     ended = next((e.at for e in entries if e.kind is EntryKind.RUN_ENDED), None)
-    claims = await _claims(house, entries, plan)
+    settings = await load_settings(house.blobs, manifest)
+    claims = await _claims(house, entries, plan, settings)
     shown = head or (claims[-1].claim.head if claims else None)
     return RunFacts(
         id=run,
@@ -83,7 +87,7 @@ async def gather_run(house: House, run: str) -> RunFacts:
         reviews=await _reviews(house, entries),
         gates=_gates(entries),
         changes=await house.git.diff(base, shown) if shown else (),
-        work=work_of(entries, (await load_settings(house.blobs, manifest)).prices),
+        work=work_of(entries, settings.prices),
         commands=await commands_of(entries, lambda name: house.state.transcript(run, name)),
         events=tuple(
             EventFacts(at=e.at, what=_TOLD[e.kind], text=str(e.body.get("reason") or e.body.get("text") or ""))
@@ -103,6 +107,7 @@ async def claim_facts(
     requirements: tuple[Requirement, ...],
     stated: tuple[StatedTest, ...],
     *,
+    settings: Settings,
     attempt: int = 1,
 ) -> ClaimFacts:
     """Return a claim with its verdict and the evidence that the verdict rests on."""
@@ -115,6 +120,10 @@ async def claim_facts(
         for name in named
         if f"evidence:{name}" in by_key
     ]
+    changes = await house.git.diff(claim.base, claim.head)
+    paths = tuple(dict.fromkeys(path for c in changes for path in (c.old_path, c.path) if path is not None))
+    tests = tuple(path for path in paths if classify(path, settings) in (FileClass.TEST, FileClass.HARNESS))
+    known = known_of(evidence, commits=(claim.base, claim.head), changed=paths, tests_changed=tests)
     return ClaimFacts(
         claim=claim,
         attempt=attempt,
@@ -123,7 +132,8 @@ async def claim_facts(
         stated=stated,
         evidence=tuple(evidence),
         images=await _images(house, evidence),
-        changes=await house.git.diff(claim.base, claim.head),
+        changes=changes,
+        sentences=mark_statement(claim.draft.statement, known) if verdict else (),
     )
 
 
@@ -146,7 +156,9 @@ def ledger_facts(entries: Sequence[Entry], path: Path) -> LedgerFacts:
     return LedgerFacts(entries=len(entries), last_digest=entries[-1].digest if entries else "", path=str(path))
 
 
-async def _claims(house: House, entries: Sequence[Entry], plan: Plan | None) -> tuple[ClaimFacts, ...]:
+async def _claims(
+    house: House, entries: Sequence[Entry], plan: Plan | None, settings: Settings
+) -> tuple[ClaimFacts, ...]:
     """Return every claim in order, each with the tests as they were stated when it was made."""
     stated: dict[str, tuple[StatedTest, ...]] = {}
     attempts: dict[str | None, int] = {}
@@ -164,7 +176,10 @@ async def _claims(house: House, entries: Sequence[Entry], plan: Plan | None) -> 
         units = [u for u in plan.units if claim.unit in (None, u.id)] if plan else []
         requirements = tuple(r for u in units for r in u.acceptance)
         tests = tuple(t for u in units for t in stated.get(u.id, ()))
-        gathered.append(await claim_facts(house, entries, claim, requirements, tests, attempt=attempts[claim.unit]))
+        facts = await claim_facts(
+            house, entries, claim, requirements, tests, settings=settings, attempt=attempts[claim.unit]
+        )
+        gathered.append(facts)
     return tuple(gathered)
 
 

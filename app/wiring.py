@@ -122,8 +122,8 @@ class House:
             author=AUTHOR,
         )
 
-    def assayer(self, settings: Settings) -> Assayer:
-        """Return the proof under these settings."""
+    def assayer(self, settings: Settings, *, began: float | None = None) -> Assayer:
+        """Return the proof under these settings, whose time counts from `began` (monotonic) where that is given."""
         from assay.evidence.prove import Assayer
 
         return Assayer(
@@ -134,6 +134,7 @@ class House:
             settings=settings,
             clock=self.clock,
             cache=self.state.cache / "baselines",
+            began=began,
         )
 
 

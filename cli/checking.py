@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from assay.app.asked import Asked
 from assay.app.checks import Change, check, parse_range, read_claim
 from assay.app.configuration import settings_for
 from assay.app.reporting import write_report
@@ -40,6 +41,7 @@ def check_change(
     tests: Path | None,
     held_out: Path | None,
     kind: str | None,
+    asked: Asked,
     config: Path | None,
     as_json: bool,
     state: Path | None,
@@ -55,6 +57,7 @@ def check_change(
         tests=tests,
         held_out=held_out,
         kind=_kind(kind),
+        asked=asked,
     )
 
     async def work(streams: Streams) -> VerdictStatus:
@@ -72,7 +75,7 @@ def check_change(
             print_terminal(facts, streams.progress)
             streams.say(f"Report: {report}")
             if as_json:
-                streams.line(outline_check(verdict, report))
+                streams.line(outline_check(facts.claim, verdict, report))
             return verdict.status
 
     raise Ended(_EXIT_CODES[run_session(work)])

@@ -109,23 +109,40 @@ def check(
     ticket: Annotated[
         Path | None, typer.Option("--ticket", help="What was asked; its acceptance becomes requirements.")
     ] = None,
-    claim: Annotated[Path | None, typer.Option("--claim", help="The author's structured claim, JSON.")] = None,
+    claim: Annotated[
+        Path | None,
+        typer.Option("--claim", help="The author's claim: JSON, or else the text of a pull request, which is shown."),
+    ] = None,
     tests: Annotated[
-        Path | None, typer.Option("--tests", help="Folder of trusted tests, laid over base and head.")
+        Path | None,
+        typer.Option("--tests", help="Trusted tests, a folder or a unified diff: laid over base and head."),
     ] = None,
     held_out: Annotated[Path | None, typer.Option("--held-out", help="The same, never shown in feedback.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="fix, feature, refactor, docs, tests, …")] = None,
+    test_command: Annotated[
+        str | None,
+        typer.Option("--test-command", help="Arguments added to the runner's own, or a command that writes JUnit XML."),
+    ] = None,
+    image: Annotated[str | None, typer.Option("--image", help="Sandbox image, instead of the settings'.")] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", metavar="A|B|C", help="Least level at which the claim counts as proven.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Time for all of it; what is left out is named.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
     state: State = None,
 ) -> None:
     """Prove a change that exists already. No model is needed."""
     with ending(as_json):
+        from assay.app.asked import Asked
         from assay.cli import checking
 
+        asked = Asked(test_command=test_command, image=image, level=level, seconds=seconds)
         checking.check_change(
             revisions, repo, ticket=ticket, claim=claim, tests=tests, held_out=held_out,
-            kind=kind, config=config, as_json=as_json, state=state,
+            kind=kind, asked=asked, config=config, as_json=as_json, state=state,
         )  # fmt: skip
 
 

@@ -28,6 +28,22 @@ plans, diffs, test output) is shown with its control characters by name.
 A reader that stands still (a stopped pager) holds up nothing: the run goes on, and what it printed waits. When the
 reader has gone, the run stops cleanly, with exit code 141.
 
+The last object of `assay check`:
+
+| field | holds |
+|---|---|
+| `verdict` | `proven`, `refuted`, `inconclusive` or `declined` |
+| `level` | `A`, `B` or `C` where it is proven; null elsewhere |
+| `reasons` | a sentence each, the deciding one first |
+| `question` | what a person would have to answer, where it is inconclusive |
+| `steps` | of each step of the proof `id`, `title`, `outcome`, `seconds`, `reasons` |
+| `witness` | what shows a refutation, with the command that shows it again; or null |
+| `unproven_lines` | `path:line` of changed lines that no check needs |
+| `flags` | of each `kind`, `path`, `line`, `text` |
+| `statement` | the author's words: of each sentence `text`, `mark` (`confirmed`, `contradicted`, `unverified`), `why` |
+| `seconds` | how long the proof took |
+| `evidence` | path of the report |
+
 ## Exit codes
 
 | code | means |

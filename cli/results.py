@@ -36,7 +36,7 @@ def outline_run(facts: RunFacts, report: Path) -> dict[str, Any]:
     }
 
 
-def outline_check(verdict: Verdict, report: Path) -> dict[str, Any]:
+def outline_check(facts: ClaimFacts, verdict: Verdict, report: Path) -> dict[str, Any]:
     """Return what a check came to."""
     return {
         "verdict": verdict.status.value,
@@ -50,6 +50,8 @@ def outline_check(verdict: Verdict, report: Path) -> dict[str, Any]:
         "witness": verdict.witness.model_dump(mode="json") if verdict.witness else None,
         "unproven_lines": list(verdict.unproven_lines),
         "flags": [flag.model_dump(mode="json") for flag in verdict.flags],
+        "statement": [sentence.model_dump(mode="json") for sentence in facts.sentences],
+        "seconds": verdict.seconds,
         "evidence": str(report),
     }
 

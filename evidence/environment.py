@@ -7,11 +7,12 @@ with no network, only variables that are named here, and nothing in it that an a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, assert_never
 
 from assay.evidence.expectations import Standing
 from assay.evidence.facts import Book, Subject
-from assay.policies.settings import Settings
+from assay.policies.settings import ProjectSettings, Settings
 from assay.records.egress import Egress
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
@@ -36,6 +37,68 @@ def test_that_passes(tmp_path):
 def test_that_fails():
     assert sum(range(5)) == 11, "the canary sings"
 """
+_NODE_CANARY: Final = b"""\
+import assert from "node:assert";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+
+test("test_that_passes", () => {
+  const file = join(mkdtempSync(join(tmpdir(), "canary-")), "canary");
+  writeFileSync(file, "sings");
+  assert.strictEqual(readFileSync(file, "utf8"), "sings");
+});
+test("test_that_fails", () => assert.strictEqual([0, 1, 2, 3, 4].reduce((a, b) => a + b), 11, "the canary sings"));
+"""
+_SHELL_CANARY: Final = b"""\
+echo sings > /tmp/canary
+said=$(cat /tmp/canary)
+echo '<testsuite name="canary">' > canary.xml
+for song in sings croaks; do
+    name=$([ "$song" = sings ] && echo test_that_passes || echo test_that_fails)
+    printf '<testcase file="canary.sh" name="%s">' "$name" >> canary.xml
+    [ "$said" = "$song" ] || printf '<failure message="the canary %s"/>' "$said" >> canary.xml
+    echo '</testcase>' >> canary.xml
+done
+echo '</testsuite>' >> canary.xml
+exit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One test that must pass and one that must fail, for one runner."""
+
+    file: str
+    text: bytes
+    project: ProjectSettings
+    """How they are run, whatever the repository's own way is."""
+
+    @property
+    def passes(self) -> str:
+        """Id of the test that must pass."""
+        return f"{self.file}::test_that_passes"
+
+    @property
+    def fails(self) -> str:
+        """Id of the test that must fail."""
+        return f"{self.file}::test_that_fails"
+
+
+def canary_of(project: ProjectSettings) -> Canary:
+    """Return the canary for a project's runner."""
+    match project.runner:
+        case "pytest":
+            return Canary(CANARY_FILE, _CANARY, ProjectSettings())
+        case "node":
+            return Canary("canary.test.mjs", _NODE_CANARY, ProjectSettings(runner="node"))
+        case "junit":
+            command = ("sh", "canary.sh")
+            plain = ProjectSettings(runner="junit", test_command=command, report="canary.xml")
+            return Canary("canary.sh", _SHELL_CANARY, plain)
+        case never:
+            assert_never(never)
 
 
 def seal(settings: Settings) -> SandboxProfile:
@@ -46,21 +109,22 @@ def seal(settings: Settings) -> SandboxProfile:
     return profile.model_copy(update=sealed)
 
 
-def canary_tree() -> tuple[Tree, Mapping[str, bytes]]:
+def canary_tree(canary: Canary) -> tuple[Tree, Mapping[str, bytes]]:
     """Return a tree with one test that must pass and one that must fail, and its content by blob id."""
-    oid = blob_id(_CANARY)
-    return {CANARY_FILE: TreeFile(REGULAR, oid)}, {oid: _CANARY}
+    oid = blob_id(canary.text)
+    return {canary.file: TreeFile(REGULAR, oid)}, {oid: canary.text}
 
 
 def canary_fault(book: Book) -> str:
     """Return what is wrong with the environment; empty where each canary did what it must."""
+    canary = canary_of(book.facts.project)
     runs = book.all(Subject.CANARY, "base")
     if not runs:
         return "no canary was run, so nothing shows that the environment works"
     for run in runs:
-        if run.stand(CANARY_PASSES) is not Standing.PASSED:
-            return f"a test that must pass does not pass in this environment: {run.got(CANARY_PASSES)}"
-        outcome = run.outcome(CANARY_FAILS)
-        if run.stand(CANARY_FAILS) is not Standing.FAILED or outcome is None or outcome.failure != "assertion":
-            return f"a test that must fail does not fail in this environment: {run.got(CANARY_FAILS)}"
+        if run.stand(canary.passes) is not Standing.PASSED:
+            return f"a test that must pass does not pass in this environment: {run.got(canary.passes)}"
+        outcome = run.outcome(canary.fails)
+        if run.stand(canary.fails) is not Standing.FAILED or outcome is None or outcome.failure != "assertion":
+            return f"a test that must fail does not fail in this environment: {run.got(canary.fails)}"
     return ""

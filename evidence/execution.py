@@ -14,10 +14,14 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
+from assay.evidence.environment import canary_of
 from assay.evidence.probe_calls import Probe
+from assay.evidence.reported import run_reported
+from assay.evidence.runner_junit import without_reports
+from assay.evidence.runner_node import node_launcher
 from assay.evidence.runner_probe import probe_source, with_probe
 from assay.evidence.runner_pytest import PRELUDE, environment, launcher_source, prepare, read_report
-from assay.policies.settings import ProjectSettings, Settings
+from assay.policies.settings import Settings
 from assay.records.base import canonical_json, digest_of
 from assay.records.checks import Check
 from assay.records.entries import EntryKind
@@ -138,13 +142,14 @@ class Bench:
 
     def identify(self, order: Order) -> str:
         """Return the id of an order's evidence: what is executed again is the same evidence."""
+        node = self._settings.project.runner == "node"
         made_of: dict[str, JsonValue] = {
             "tree": order.tree,
             "image": self.image.id,
             "profile": digest_of(self._profile),
             "project": digest_of(self._settings.project),
             "seconds": self._limit(order),
-            "launcher": digest_of([launcher_source().decode()]),
+            "launcher": digest_of([(node_launcher() if node else launcher_source()).decode()]),
             "scope": order.scope,
             "modules": list(order.modules),
             "select": None if order.select is None else list(order.select),
@@ -229,7 +234,7 @@ class Bench:
         return Evidence.model_validate_json(await self._blobs.get(str(entry.body["evidence"])))
 
     async def _try(self, order: Order, name: str) -> Evidence:
-        tree = await self._git.tree(order.tree)
+        tree = without_reports(self._settings.project, await self._git.tree(order.tree))
         owner = SandboxOwner(run=self._run, role="check", step=name)
         self._promised = max(0, self._promised - 1)
         sandbox = await self._sandboxes.open(place_in(self._profile, order.surroundings), owner)
@@ -253,7 +258,16 @@ class Bench:
 
     async def _tests(self, sandbox: Sandbox, order: Order, tree: Tree, name: str) -> Evidence:
         started = self._clock.now()
-        project = ProjectSettings() if order.plain else self._settings.project
+        project = canary_of(self._settings.project).project if order.plain else self._settings.project
+        if project.runner != "pytest":
+            seconds = self._settings.proof.seconds
+            ran = await run_reported(
+                sandbox, project, tree, modules=order.modules, select=order.select, seconds=seconds
+            )
+            known, outcomes = ran.run, ran.report.outcomes
+            return self._evidence(
+                order, name, known.argv, known.environment, started, ran.result, outcomes, ran.report.trouble
+            )
         contents = self._git.contents
         workspace = _workspace(order)
         run = await asyncio.to_thread(

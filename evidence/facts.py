@@ -56,6 +56,18 @@ BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorde
 APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered"})
 """The variants of S12 and S13."""
 
+NEEDED: Final = frozenset({"base", "head", "null-raise", "null-return", "twin", "twin-base"})
+"""The variants without which nothing is proven; the others add to what is known."""
+
+
+class LeftOut(Record):
+    """An execution that there was no time for."""
+
+    what: str
+    """For a person: purpose and cell."""
+    needed: bool
+    """Whether nothing is proven without it."""
+
 
 class Trial(Record):
     """One execution and its place in the proof."""
@@ -114,6 +126,8 @@ class Facts(Record):
     """Parts of the change that were to be taken out one by one (S13)."""
     trials: tuple[Trial, ...] = ()
     """Everything that was executed; evidence of each must be there."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was not executed, or not to its end, because the time for the proof was over."""
 
 
 class Book:

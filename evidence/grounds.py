@@ -212,8 +212,18 @@ def _check_got(reading: Reading) -> str:
     return told[0] if told else describe_ending(reading.evidence)
 
 
+def out_of_time(book: Book) -> Iterator[Open]:
+    """Yield what the proof needs and had no time for."""
+    if missing := [left.what for left in book.facts.left_out if left.needed]:
+        yield Open(
+            f"the time for the proof was over before this was executed to its end: {'; '.join(missing)}",
+            "May the proof take longer? Give more seconds (--seconds, or budget_seconds under [proof]).",
+        )
+
+
 def open_points(book: Book) -> Iterator[Open]:
     """Yield everything that is needed for the proof and is not there."""
+    yield from out_of_time(book)
     yield from _execution(book)
     yield from _regression(book)
     yield from _requirements(book)

@@ -13,7 +13,7 @@ from typing import Final
 from assay.evidence.ablation import ablation_points, unproven_lines
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Facts
-from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, refutations
+from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, out_of_time, refutations
 from assay.evidence.held_out import Weight, ids_of, weigh
 from assay.evidence.jitter import jitter_points, jitter_refutations
 from assay.evidence.levels import level_of_claim, level_of_requirement, shortfalls
@@ -73,7 +73,7 @@ def _weigh_grounds(book: Book) -> _Grounds:
         return _Grounds(VerdictStatus.REFUTED, refuted=contradicted)
     if fault := canary_fault(book):
         question = "What is wrong with the sandbox image or the machine? Nothing is said about the change."
-        return _Grounds(VerdictStatus.INCONCLUSIVE, open=(Open(fault, question),))
+        return _Grounds(VerdictStatus.INCONCLUSIVE, open=(*out_of_time(book), Open(fault, question)))
     missing = (*open_points(book), *jitter_points(book), *ablation_points(book))
     if refuted := (*refutations(book), *jitter_refutations(book)):
         return _Grounds(VerdictStatus.REFUTED, refuted=refuted, open=missing)
@@ -151,6 +151,8 @@ def _proven_reasons(book: Book) -> Iterator[str]:
             if one
             else (f"{len(counting)} tests fail without the change and pass with it")
         )
+    if spared := [left.what for left in facts.left_out if not left.needed]:
+        yield f"left out, because the time for the proof was over: {'; '.join(spared)}"
 
 
 def _tests(count: int) -> str:

@@ -11,8 +11,10 @@ from typing import Final
 from assay.evidence.adopt import Adopted
 from assay.evidence.controls import Null, null_sources
 from assay.evidence.facts import Subject
+from assay.evidence.null_scripts import SUFFIXES, null_scripts
 from assay.evidence.overlay import Division
 from assay.evidence.protocol import Case
+from assay.evidence.runner_node import is_node_test
 from assay.evidence.tree_policy import without_escapes
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.claims import ClaimKind
@@ -58,8 +60,10 @@ class Layout:
         changed = tuple(p for p in self.head if self.head[p] != self.base.get(p))
         everything = kind is ClaimKind.TESTS
         paths = tuple(p for p in (self.head if everything else changed) if not self.division.is_judge_side(p))
-        before = {} if everything else self.division.python_of_program(self.base, paths)
-        nulled = null_sources(before, self.division.python_of_program(self.head, paths), null)
+        nulled: dict[str, bytes] = {}
+        for make, suffixes in ((null_sources, (".py",)), (null_scripts, SUFFIXES)):
+            before = {} if everything else self.division.sources_of_program(self.base, paths, *suffixes)
+            nulled |= make(before, self.division.sources_of_program(self.head, paths, *suffixes), null)
         fresh = {blob_id(data): data for data in nulled.values()}
         program = {**self.head, **{p: TreeFile(REGULAR, blob_id(data)) for p, data in nulled.items()}}
         tests = self.base if cell.tests == "base" else self.head
@@ -86,7 +90,7 @@ class Layout:
         named = {posixpath.normpath(i.split("::", 1)[0]) for i in ids} - {"."}
         known = {p for tree in (self.base, self.head, *self.trusted(subject)) for p in tree}
         found = {n for n in named if self._in_tree(n) in known}
-        found |= {p for p in map(self._in_project, own) if p is not None and _is_module(p)}
+        found |= {p for p in map(self._in_project, own) if p is not None and self._is_module(p)}
         return tuple(sorted(found))
 
     def module_names(self) -> frozenset[str]:
@@ -101,6 +105,16 @@ class Layout:
                     names |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
         return frozenset(names)
 
+    def _is_module(self, path: str) -> bool:
+        """Return whether a file of the trusted side holds tests by its name, as the runner sees it."""
+        match self.project.runner:
+            case "pytest":
+                return any(fnmatch(posixpath.basename(path), pattern) for pattern in _MODULES)
+            case "node":
+                return is_node_test(path)
+            case "junit":
+                return True  # which files are tests, its command alone knows
+
     def _in_tree(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.project.root, path))
 
@@ -109,10 +123,6 @@ class Layout:
         if root == ".":
             return path
         return path.removeprefix(root + "/") if path.startswith(root + "/") else None
-
-
-def _is_module(path: str) -> bool:
-    return any(fnmatch(posixpath.basename(path), pattern) for pattern in _MODULES)
 
 
 async def lay_out(git: GitStore, settings: Settings, case: Case, adopted: Adopted) -> Layout:

@@ -91,7 +91,11 @@ class Division:
 
     def python_of_program(self, tree: Tree, paths: tuple[str, ...]) -> dict[str, bytes]:
         """Return the Python files of the program among these paths, by path."""
-        return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(".py")}
+        return self.sources_of_program(tree, paths, ".py")
+
+    def sources_of_program(self, tree: Tree, paths: tuple[str, ...], *suffixes: str) -> dict[str, bytes]:
+        """Return the files of the program among these paths whose names end in one of the suffixes, by path."""
+        return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(suffixes)}
 
     def _class(self, path: str) -> FileClass:
         if path not in self._classes:

@@ -43,7 +43,7 @@ from assay.records.base import canonical_json, digest_of
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
 from assay.records.entries import EntryKind
 from assay.records.results import Doubt
-from assay.records.verdicts import Step, Verdict
+from assay.records.verdicts import Level, Step, Verdict
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.git import GitStore
 from assay.store.protocol import Blobs, Clock, Ledger
@@ -69,6 +69,7 @@ class Assayer:
         clock: where dates come from.
         progress: told what is being executed, one sentence each.
         cache: folder for baselines that later runs may use; None keeps none.
+        began: monotonic seconds from which the time for a proof counts; None: from when it is asked for.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Assayer:
         clock: Clock,
         progress: Callable[[str], None] | None = None,
         cache: Path | None = None,
+        began: float | None = None,
     ) -> None:
         self._git = git
         self._ledger = ledger
@@ -91,6 +93,7 @@ class Assayer:
         self._clock = clock
         self._progress = progress
         self._cache = None if cache is None else BaselineCache(cache)
+        self._began = began
 
     async def prove(self, case: Case) -> Verdict:
         """Examine a claim and return the verdict, recorded in the ledger with all evidence.
@@ -101,7 +104,7 @@ class Assayer:
         if (entry := await self._ledger.find(case.run, key)) is not None:
             return Verdict.model_validate_json(await self._blobs.get(str(entry.body["verdict"])))
         began = time.monotonic()
-        verdict = await self._examine(with_everything_stated(case))
+        verdict = await self._examine(with_everything_stated(case), began)
         verdict = verdict.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
         await self._keep_witness(case, verdict)
         digest = await self._blobs.put(canonical_json(verdict))
@@ -116,7 +119,7 @@ class Assayer:
         _log.info("verdict_given", run=case.run, claim=case.claim.id, status=verdict.status.value)
         return Verdict.model_validate_json(await self._blobs.get(str(entry.body["verdict"])))
 
-    async def _examine(self, case: Case) -> Verdict:
+    async def _examine(self, case: Case, began: float) -> Verdict:
         claimed = examine_claim(case)  # S0
         adopted = await adopt(self._git, case.claim)  # S1
         layout = await lay_out(self._git, self._settings, case, adopted)
@@ -124,7 +127,7 @@ class Assayer:
         if not is_admitted(facts):
             return judge(facts, ())
         async with self._sealed(case.run) as bench:  # S4
-            trials = self._trials(facts, layout, bench)
+            trials = self._trials(facts, layout, bench, deadline=self._deadline(began))
             course = Course(trials)  # S5: each of its trees is composed
             await course.run_base()  # S7 base/base, and S10 without the work
             await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
@@ -133,11 +136,13 @@ class Assayer:
                 await course.run_brought()  # S7 base/head
                 await course.run_controls()  # S8: null implementations
                 await run_meter(trials)  # S15
-                await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
-                await run_jitter(trials, self._settings.proof.jittered)  # S12
-                if not any(jitter_refutations(trials.book)):
-                    await run_ablation(trials, self._settings.proof.ablations)  # S13
-                    await run_probe(trials, self._settings.proof.probed)  # S11
+                if facts.project.runner == "pytest":
+                    await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
+                    await run_jitter(trials, self._settings.proof.jittered, trials.deadline)  # S12
+                    if not any(jitter_refutations(trials.book)):
+                        await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13
+                        if trials.has_time():
+                            await run_probe(trials, self._settings.proof.probed)  # S11
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
@@ -152,7 +157,7 @@ class Assayer:
             project=project,
             baseline_runs=self._settings.proof.baseline_runs,
             replicates=max(_FEWEST, self._settings.proof.replicates),
-            level=self._settings.proof.level,
+            level=self._level(),
             secret=self._cache.secret() if self._cache is not None else digest_of([case.run, adopted.head_tree]),
             steps=(claimed, adopted.step, allowed, noted),
             flags=flags,
@@ -191,8 +196,19 @@ class Assayer:
         layout = await lay_out(self._git, self._settings, case, adopted)
         return await asyncio.to_thread(self._survey, case, claimed, adopted, layout), layout
 
-    def _trials(self, facts: Facts, layout: Layout, bench: Bench, scope: str | None = None) -> Trials:
-        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id)
+    def _trials(
+        self, facts: Facts, layout: Layout, bench: Bench, scope: str | None = None, deadline: float | None = None
+    ) -> Trials:
+        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id, deadline)
+
+    def _deadline(self, asked: float) -> float | None:
+        budget = self._settings.proof.budget_seconds
+        return None if budget is None else (asked if self._began is None else self._began) + budget
+
+    def _level(self) -> Level:
+        """Return the level that is asked for: what the runner can reach where nobody said."""
+        said = self._settings.proof.level
+        return said if said is not None else "B" if self._settings.project.runner == "pytest" else "C"
 
     @asynccontextmanager
     async def _sealed(self, run: str) -> AsyncIterator[Bench]:

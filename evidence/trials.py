@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from assay.evidence.baseline import BaselineCache
 from assay.evidence.controls import Null
-from assay.evidence.environment import CANARY_FAILS, CANARY_FILE, CANARY_PASSES, canary_tree
+from assay.evidence.environment import canary_of, canary_tree
 from assay.evidence.execution import Bench, Order
-from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
+from assay.evidence.facts import BASE_VARIANTS, NEEDED, Book, Facts, LeftOut, Subject, Trial, Variant
 from assay.evidence.layout import Layout
 from assay.evidence.probe_calls import Probe
 from assay.records.checks import Check, ExpectTests
@@ -52,10 +53,18 @@ class Trials:
         git: where trees are written.
         cache: baselines of other runs; None keeps none.
         scope: for what canaries are executed; the same one is never executed twice.
+        deadline: monotonic seconds after which nothing more is executed; None where there is time for everything.
     """
 
     def __init__(
-        self, facts: Facts, layout: Layout, bench: Bench, git: GitStore, cache: BaselineCache | None, scope: str
+        self,
+        facts: Facts,
+        layout: Layout,
+        bench: Bench,
+        git: GitStore,
+        cache: BaselineCache | None,
+        scope: str,
+        deadline: float | None = None,
     ) -> None:
         self._base_facts = facts
         self.layout = layout
@@ -63,7 +72,9 @@ class Trials:
         self._bench = bench
         self._cache = cache
         self._scope = scope
+        self.deadline = deadline
         self._trials: list[Trial] = []
+        self._left_out: dict[LeftOut, None] = {}
         self.evidence: dict[str, Evidence] = {}
 
     @property
@@ -71,7 +82,12 @@ class Trials:
         """The facts with all trials so far."""
         raisers = {o.raised_in for e in self.evidence.values() for o in e.outcomes if o.raised_in}
         tests = frozenset(filter(self.layout.is_test, raisers))
-        return self._base_facts.model_copy(update={"trials": tuple(self._trials), "test_files": tests})
+        known = {"trials": tuple(self._trials), "test_files": tests, "left_out": tuple(self._left_out)}
+        return self._base_facts.model_copy(update=known)
+
+    def has_time(self, seconds: float = 0.0) -> bool:
+        """Return whether so many seconds are left before the deadline."""
+        return self.deadline is None or time.monotonic() + seconds < self.deadline
 
     @property
     def book(self) -> Book:
@@ -146,15 +162,16 @@ class Trials:
 
     async def canary(self) -> None:
         """Execute one test that must pass and one that must fail."""
-        tree, fresh = canary_tree()
+        canary = canary_of(self._base_facts.project)
+        tree, fresh = canary_tree(canary)
         cell = Cell(source="base", tests="base")
         order = Order(
             purpose=Subject.CANARY.value,
             cell=cell,
             commit=self._commit(cell),
             tree=await self.git.write_tree(tree, fresh),
-            modules=(CANARY_FILE,),
-            expected=(CANARY_PASSES, CANARY_FAILS),
+            modules=(canary.file,),
+            expected=(canary.passes, canary.fails),
             scope=self._scope,
             plain=True,
         )
@@ -237,7 +254,12 @@ class Trials:
         check: str | None = None,
         part: str = "",
     ) -> None:
-        evidence = await self._execute(order)
+        evidence = await self._in_time(order)
+        if evidence is None:
+            spare = subject is Subject.PROBE or (variant.startswith("twin") and self._base_facts.level == "C")
+            needed = variant in NEEDED and not spare
+            self._left_out[LeftOut(what=f"{order.purpose} (program of {order.cell.source})", needed=needed)] = None
+            return
         self.evidence[evidence.id] = evidence
         trial = Trial(
             subject=subject,
@@ -250,6 +272,20 @@ class Trials:
         )
         if trial not in self._trials:
             self._trials.append(trial)
+
+    async def _in_time(self, order: Order) -> Evidence | None:
+        """Return the evidence of an order; None where the deadline came first: what it cuts short shows nothing."""
+        if self.deadline is None:
+            return await self._execute(order)
+        if not self.has_time():
+            return await self._bench.recall(self._bench.identify(order))
+        try:
+            async with asyncio.timeout(max(0.0, self.deadline - time.monotonic())):
+                return await self._execute(order)
+        except TimeoutError:
+            if self.has_time():
+                raise
+            return None
 
     async def _execute(self, order: Order) -> Evidence:
         about_base = order.cell == Cell(source="base", tests="base")

@@ -6,6 +6,7 @@ import posixpath
 import shlex
 from typing import Final
 
+from assay.evidence.runner_node import NODE_LAUNCHER
 from assay.evidence.runner_pytest import EMPTY_INI, LAST_OPTION, LAUNCHER, PRELUDE
 from assay.policies.settings import ProjectSettings
 from assay.records.evidence import Evidence, Surroundings
@@ -92,6 +93,10 @@ def _up_to(evidence: Evidence, test: str) -> list[str]:
 
 def _command(evidence: Evidence, test: str | None) -> list[str]:
     argv = list(evidence.argv)
+    if NODE_LAUNCHER in argv:
+        options = argv[argv.index(NODE_LAUNCHER) + 1 : argv.index("--")]
+        files = argv[argv.index("--") + 1 : -1] if test is None else [test.split("::", 1)[0]]
+        return ["node", "--test", *options, *files]
     if LAUNCHER not in argv:
         return argv
     arguments = ["/dev/null" if a == EMPTY_INI else a for a in argv[argv.index(LAUNCHER) + 3 :]]

@@ -46,6 +46,7 @@ def inconsistencies(settings: Settings, *, roles: Collection[str], tools: Collec
     yield from _folder(("project", "root"), settings.project.root)
     for number, root in enumerate(settings.project.source_roots):
         yield from _folder(("project", "source_roots", number), root)
+    yield from _runner(settings)
     yield from _money(settings)
 
 
@@ -141,6 +142,29 @@ def _folder(place: KeyPath, folder: str) -> Iterator[Problem]:
     plain = posixpath.normpath(folder)
     if folder.startswith("/") or plain == ".." or plain.startswith("../"):
         yield place, f"{folder!r} must be a folder inside the repository, relative to its root"
+
+
+def _runner(settings: Settings) -> Iterator[Problem]:
+    """What the runner `junit` needs and the others have no use for; and no other reaches a level above C."""
+    project = settings.project
+    if project.runner == "junit":
+        if not project.test_command or not project.test_command[0].strip():
+            yield ("project", "runner"), "the runner 'junit' needs test_command, the command that runs the tests"
+        if not project.report:
+            yield ("project", "runner"), "the runner 'junit' needs report, the XML that the command writes"
+        elif project.report.startswith("/"):
+            if not posixpath.normpath(project.report).startswith("/tmp/"):  # noqa: S108 - in the sandbox
+                yield ("project", "report"), f"{project.report!r} must lie in the project or below /tmp"
+        else:
+            yield from _folder(("project", "report"), project.report)
+    elif project.report:
+        yield ("project", "report"), f"report is for the runner 'junit', and the runner is {project.runner!r}"
+    if project.runner != "pytest" and settings.proof.level in ("A", "B"):
+        yield (
+            ("proof", "level"),
+            f"level {settings.proof.level} cannot be reached with the runner {project.runner!r}: what is judged "
+            "writes its own report",
+        )
 
 
 def _money(settings: Settings) -> Iterator[Problem]:

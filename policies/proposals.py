@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from assay.policies.inference import MANIFEST, named_tests, node_arguments
 from assay.policies.paths import matching
 from assay.policies.settings import PathSettings
 
@@ -117,7 +118,11 @@ def _root(facts: _Facts) -> tuple[str, str]:
         while home and home not in projects:
             home = posixpath.dirname(home)
         tests[home or "."] += 1
-    usable = {home: count for home, count in tests.items() if home.isprintable() and not _has_surrogates(home)}
+    usable = {
+        home: count
+        for home, count in tests.items()
+        if home.isprintable() and not _has_surrogates(home) and ".." not in home.split("/")
+    }
     if not usable:
         return ".", "No tests were found; commands run at the top of the repository."
     best = max(usable, key=lambda home: (usable[home], home == ".", home))
@@ -180,13 +185,22 @@ def _as_list(value: object, key: str) -> list[str]:
 
 
 def _runner(facts: _Facts, root: str, pytest: dict[str, list[str]]) -> Iterator[str]:
+    if (arguments := _node(facts, root)) is not None:
+        yield from _comment("package.json runs its tests by `node --test`, and no Python tests are here.")
+        yield 'runner = "node"'
+        if arguments:
+            yield f"test_command = {_toml(list(arguments))}"
+        return
     others = sorted({_OTHER_RUNNERS[n] for p in facts.paths if (n := posixpath.basename(p)) in _OTHER_RUNNERS})
     if facts.test_files:
         yield from _comment(f"{len(facts.test_files)} files are named like tests for pytest.")
         if others:
             yield from _comment(f"There are {' and '.join(others)} projects, too; their tests are not run by this.")
     elif others:
-        yield from _comment(f"These look like {' and '.join(others)} projects. assay runs tests by pytest only so far.")
+        yield from _comment(f"These look like {' and '.join(others)} projects. assay runs tests by pytest, by")
+        yield from _comment(
+            '`node --test`, or by any command that writes JUnit XML: runner = "junit", test_command, report.'
+        )
     yield 'runner = "pytest"'
     for place, options in _calls(facts, root):
         yield from _comment(f"{place} calls pytest with these options.")
@@ -196,6 +210,12 @@ def _runner(facts: _Facts, root: str, pytest: dict[str, list[str]]) -> Iterator[
     if excluded := [m for m in slow if re.search(r"slow|integration|e2e|network|online", m) and m.isidentifier()]:
         yield from _comment(f"The markers {', '.join(excluded)} are declared. Without a network such tests may fail:")
         yield f"# test_command = {_toml(['-m', ' and '.join(f'not {m}' for m in excluded)])}"
+
+
+def _node(facts: _Facts, root: str) -> tuple[str, ...] | None:
+    """Return what is added to `node --test`, where that is how the repository's tests are run."""
+    arguments = node_arguments(facts.text(root, MANIFEST)) if not facts.test_files else None
+    return arguments if arguments is None or all(word.isprintable() for word in arguments) else ()
 
 
 def _calls(facts: _Facts, root: str) -> Iterator[tuple[str, list[str]]]:
@@ -241,8 +261,9 @@ def _tests(facts: _Facts, root: str, pytest: dict[str, list[str]]) -> Iterator[s
     folders = [posixpath.normpath(f) for f in pytest["testpaths"]]
     extra = [f"/{prefix}{f}/" for f in folders if _plain_folder(f) and not matching(usual, f"{prefix}{f}/test_x")]
     extra += [p for p in pytest["python_files"] if _plain_pattern(p) and p not in usual and p != "*.py"]
+    extra += named_tests(_node(facts, root) or ())
     reasons = ["The usual places of tests."]
-    if extra:
+    if extra and facts.test_files:
         reasons = [f"The usual places of tests, and what pytest's configuration names: {', '.join(extra)}."]
     if any(re.search(r"(?:^|/)(?:golden|snapshots|__snapshots__|fixtures|testdata)/", p) for p in facts.paths):
         more = ["golden/", "snapshots/", "__snapshots__/", "testdata/"]
@@ -273,7 +294,7 @@ def _sandbox(facts: _Facts, root: str) -> Iterator[str]:
     if composed:
         yield from _comment(f"{composed[0]} starts services; a sandbox does not.")
     yield "[sandboxes.default]"
-    yield 'image = "python"'
+    yield f"image = {_toml('python' if _node(facts, root) is None else 'node')}"
     if (lock := _lock_file(facts, root)) is not None:
         yield "# What the lock file pins can be put on top of the image: wheels, from the index of this machine's pip."
         yield f"# dependencies = {_toml(lock)}"

@@ -73,10 +73,14 @@ class ProjectSettings(Record):
 
     root: str = "."
     """Folder of a monorepo in which commands run."""
-    runner: Literal["pytest"] = "pytest"
-    """What runs the tests and names them."""
+    runner: Literal["pytest", "node", "junit"] = "pytest"
+    """What runs the tests and names them: pytest; `node --test`; or `test_command`, whatever it is, which writes what
+    its tests did into JUnit XML."""
     test_command: tuple[str, ...] = ()
-    """Arguments added to the runner's own, for instance `["-m", "not slow"]`."""
+    """Arguments added to the runner's own, for instance `["-m", "not slow"]`; with the runner `junit` the whole
+    command."""
+    report: str = ""
+    """For the runner `junit`: the XML that the command writes, relative to `root`; `*` and `**` stand for names."""
     source_roots: tuple[str, ...] = (".", "src")
     """Folders put on the import path, relative to `root`."""
 
@@ -84,7 +88,10 @@ class ProjectSettings(Record):
 class PathSettings(Record):
     """`[paths]`: which files are what, gitignore-style."""
 
-    tests: tuple[str, ...] = ("tests/", "test/", "test_*.py", "*_test.py", "conftest.py")
+    tests: tuple[str, ...] = (
+        *("tests/", "test/", "test_*.py", "*_test.py", "conftest.py"),
+        *("*[._-]test.[jt]s", "*[._-]test.[cm][jt]s", "test-*.js", "test-*.[cm]js", "test.js", "test.[cm]js"),
+    )
     """Where the tester may write, and the coder may not; what helps the tests belongs to it."""
     protected: tuple[str, ...] = ()
     """What no role may change, beside the built-in harness and CI files."""
@@ -102,10 +109,12 @@ class CheckpointSettings(Record):
 class ProofSettings(Record):
     """`[proof]`: how hard a claim is examined."""
 
-    level: Literal["A", "B", "C"] = "B"
+    level: Literal["A", "B", "C"] | None = None
     """Least level at which a claim counts as proven. C: by its tests. B: by tests that were seen to fail when their
-    expectations are perturbed, too.
-    """
+    expectations are perturbed, too. Left out, it is B for pytest, and C for other runners, which reach no more."""
+    budget_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Time for the proof of one claim. What is left when it is over is not begun, and the verdict names it: steps
+    that only add to a proof are left out, and without one that it needs the claim is inconclusive."""
     twins: Annotated[int, Field(ge=1)] = 400
     """How many of the base's tests are run with perturbed expectations; of more, a sample that no author can choose."""
     baseline_runs: Annotated[int, Field(ge=1, le=20)] = 2

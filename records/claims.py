@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,15 @@ class SpeedClaim(Record):
     """
     at_most: Annotated[float, Field(gt=0, lt=1)]
     """What the head takes at most, as a part of the base's processor time: 0.5 is twice as fast."""
+
+
+class MarkedSentence(Record):
+    """A sentence of the author's words, held against what the proof computed. Shown, and never used to decide."""
+
+    text: str
+    mark: Literal["confirmed", "contradicted", "unverified"]
+    why: str = ""
+    """What was computed; empty where nothing was looked at."""
 
 
 class ClaimDraft(Record):

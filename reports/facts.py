@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from assay.records.changes import FileChange
-from assay.records.claims import Claim
+from assay.records.claims import Claim, MarkedSentence
 from assay.records.decisions import Decision, Question
 from assay.records.evidence import Evidence
 from assay.records.plans import Plan, Requirement
@@ -59,6 +59,8 @@ class ClaimFacts:
     """What it was executed in."""
     changes: tuple[FileChange, ...] = ()
     """Base to head of the claim, where the report should show the change as it was claimed."""
+    sentences: tuple[MarkedSentence, ...] = ()
+    """The author's words, each sentence with what the proof says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

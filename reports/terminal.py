@@ -33,6 +33,7 @@ def render_terminal(facts: RunFacts | CheckFacts) -> RenderableType:
     for line in lines:
         if line.last:
             parts += _explanation(line)
+            parts += _contradicted(line)
     if isinstance(facts, RunFacts):
         parts += _decisions(facts)
     verdicts = [line.facts.verdict for line in lines if line.last]
@@ -89,6 +90,14 @@ def _explanation(line: ClaimLine) -> list[RenderableType]:
     if verdict.witness:
         parts += _witness(verdict.witness)
     return parts
+
+
+def _contradicted(line: ClaimLine) -> list[RenderableType]:
+    wrong = [s for s in line.facts.sentences if s.mark == "contradicted"]
+    if not wrong:
+        return []
+    body = [_text(f"- {shorten(s.text, 300)} ({shorten(s.why, 300)})") for s in wrong]
+    return [Text(), _text("What the author says is contradicted by what was computed:", "bold"), Text("\n").join(body)]
 
 
 def _witness(witness: Witness) -> list[RenderableType]:

@@ -22,6 +22,7 @@ from assay.store.files import disk_errors, write_whole
 from assay.store.git_commands import CONFIGURATION, GitCommands, GitResult
 from assay.store.git_diffs import read_changes, read_patch
 from assay.store.git_objects import ObjectReader, decode_path, encode_commit, encode_trees, object_id, write_objects
+from assay.store.git_patches import apply_patch
 
 _OID: Final = re.compile(r"[0-9a-f]{40}")
 _REF: Final = re.compile(r"refs/(?!.*(?:\.\.|//|\.lock(?:/|$)|/\.|\.$|/$))[A-Za-z0-9][A-Za-z0-9_./@+-]*")
@@ -184,6 +185,10 @@ class GitStore:
         """Return the patch between two commits or trees, for reading; what is not UTF-8 is shown as escapes."""
         patch = await asyncio.to_thread(read_patch, self._commands, _oid(old), _oid(new), 3)
         return patch.decode(errors="backslashreplace")
+
+    async def apply(self, tree: str, patch: bytes) -> str:
+        """Return the tree that a unified diff makes of a commit or tree; raises UsageError, naming what does not fit."""
+        return await asyncio.to_thread(apply_patch, self._commands, _oid(tree), patch)
 
     async def merge(self, base: str, ours: str, theirs: str) -> MergeOutcome:
         """Merge two commits or trees that both come from `base`."""

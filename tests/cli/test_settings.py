@@ -19,7 +19,8 @@ PROJECTS: list[tuple[dict[str, str | bytes], dict[str, object]]] = [
         {"services/api/pyproject.toml": '[project]\nname = "api"\n', "services/api/tests/test_a.py": "def test(): ..."},
         {"root": "services/api", "runner": "pytest"},
     ),
-    ({"package.json": '{"scripts": {"test": "node --test"}}', "index.js": ""}, {"runner": "pytest"}),
+    ({"package.json": '{"scripts": {"test": "node --test"}}', "index.js": ""}, {"runner": "node"}),
+    ({"package.json": '{"scripts": {"test": "mocha"}}', "index.js": ""}, {"runner": "pytest"}),
     ({"README": "words"}, {"runner": "pytest"}),
 ]
 
