@@ -27,7 +27,6 @@ from assay.records.tickets import Ticket
 from assay.records.verdicts import Verdict
 from assay.reports.facts import CheckFacts, HowTo
 
-
 _LONGEST_CLAIM: Final = 1_000_000
 """Bytes of a claim."""
 
@@ -47,7 +46,7 @@ class Change:
     held_out: Path | None = None
     """The same, never shown in feedback."""
     kind: ClaimKind | None = None
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
     id: str = field(default_factory=lambda: f"{CHECK}{secrets.token_hex(4)}")
 
 

@@ -53,10 +53,7 @@ async def run_reported(
     result = await sandbox.run(
         run.argv, env=run.environment, cwd=run.cwd, timeout=seconds, output_limit=MOST_BYTES, report=node
     )
-    if node:
-        report = read_node(result, run)
-    else:
-        report = read_xml(await collect(sandbox, project), result, known)
+    report = read_node(result, run) if node else read_xml(await collect(sandbox, project), result, known)
     wanted, chosen = set(modules), None if select is None else set(select)
     kept = tuple(o for o in report.outcomes if _is_wanted(o, known, wanted, chosen))
     return Ran(run=run, result=result, report=Report(outcomes=kept, trouble=report.trouble))

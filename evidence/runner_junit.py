@@ -60,6 +60,7 @@ def without_reports(project: ProjectSettings, tree: Tree) -> Tree:
 
 
 def prepare_command(project: ProjectSettings) -> XmlRun:
+    """Return the project's own command, with nothing added to it."""
     roots = [posixpath.normpath(posixpath.join(place_of(project), part)) for part in project.source_roots]
     environment = {"PYTHONPATH": ":".join(dict.fromkeys(roots)), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
     return XmlRun(argv=project.test_command, cwd=place_of(project), environment=environment)
@@ -155,6 +156,7 @@ def _without_suffix(path: str) -> str:
 
 
 def outcome_of(test: str, case: XmlCase, kind: FailureKind | None = None, raised_in: str = "") -> TestOutcome:
+    """Return what a case of a report says of an id."""
     said = "\n".join(part for part in (case.message, case.text.strip()) if part)[:MESSAGE]
     match case.result:
         case "passed":
@@ -188,14 +190,17 @@ def merged(found: Sequence[TestOutcome]) -> TestOutcome:
 
 
 def file_of(outcome: TestOutcome) -> str:
+    """Return the file that an outcome's id names."""
     return outcome.id.split("::", 1)[0]
 
 
 def root_of(project: ProjectSettings) -> str:
+    """Return the project's root in the tree."""
     return posixpath.normpath(project.root)
 
 
 def place_of(project: ProjectSettings) -> str:
+    """Return the project's root in the sandbox."""
     return posixpath.normpath(posixpath.join(WORKSPACE, project.root))
 
 
@@ -207,4 +212,5 @@ def inside(path: str, root: str) -> str:
 
 
 def is_report(project: ProjectSettings, path: str) -> bool:
+    """Return whether a path is one that the project's command writes its report to."""
     return bool(path) and matching((project.report,), path) is not None

@@ -1,7 +1,7 @@
 """Running `node --test` as the judge does, and what its JUnit XML says (S4, S6).
 
-Each test file is run by itself, so that the file is a part of each id. Beside them runs a test of the judge's own, under
-a name that nobody knows before, and it has to fail. The processes that are judged write the report all the same: a
+Each test file is run by itself, so that the file is a part of each id. Beside them runs a test of the judge's own,
+under a name that nobody knows before, and it has to fail. The processes that are judged write the report all the same: a
 green of theirs is evidence of level C at best.
 """
 
@@ -47,6 +47,7 @@ def is_node_test(path: str) -> bool:
 
 
 def prepare_node(project: ProjectSettings, known: frozenset[str], modules: Sequence[str]) -> XmlRun:
+    """Return what is sent into a sandbox and started there."""
     options, chosen = split_arguments(word for word in project.test_command if word != "--test")
     named = sorted(p for p in known if _SCRIPTS.fullmatch(p) and matching(chosen, p))
     tests = [p for p in (named if chosen else sorted(filter(is_node_test, known))) if not modules or p in modules]

@@ -148,14 +148,16 @@ def _tests_untouched(sentence: str, known: Known) -> Iterator[Finding]:
             yield "confirmed", "no test changed", match
 
 
+_SPEAKS_OF_HEAD: Final = re.compile(r"\b(?:head|tip|this (?:commit|change)|commit(?:ted)?|verified|tested)\b", re.I)
+
+
 def _commits(sentence: str, known: Known) -> Iterator[Finding]:
     for match in re.finditer(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b", sentence):
         fits = [c for c in known.commits if c.startswith(match[0])]
         if fits:
             yield "confirmed", f"{match[0]} is the {'base' if fits[0] == known.commits[0] else 'head'}", match
-        elif re.search(r"\b(?:head|tip|this (?:commit|change)|commit(?:ted)?|verified|tested)\b", sentence, re.I):
-            if re.search(r"[a-f]", match[0]):
-                yield "contradicted", f"{match[0]} is neither base nor head of this change", match
+        elif _SPEAKS_OF_HEAD.search(sentence) and re.search(r"[a-f]", match[0]):
+            yield "contradicted", f"{match[0]} is neither base nor head of this change", match
 
 
 def _files(sentence: str, known: Known) -> Iterator[Finding]:

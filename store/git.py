@@ -187,7 +187,7 @@ class GitStore:
         return patch.decode(errors="backslashreplace")
 
     async def apply(self, tree: str, patch: bytes) -> str:
-        """Return the tree that a unified diff makes of a commit or tree; raises UsageError, naming what does not fit."""
+        """Return the tree that a unified diff makes of a commit or tree; raises UsageError naming what does not fit."""
         return await asyncio.to_thread(apply_patch, self._commands, _oid(tree), patch)
 
     async def merge(self, base: str, ours: str, theirs: str) -> MergeOutcome:
