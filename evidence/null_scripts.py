@@ -1,8 +1,8 @@
 """S8 for JavaScript: null implementations, made on lines.
 
 Defeats the same as those for Python do. There is no parser here: a file is taken apart where a line that is not
-indented begins something at its top, as every formatter leaves it. Functions in a form that is not known stay as they are, and a
-test of theirs is then not controlled. That errs to the side of asking.
+indented begins something at its top, as every formatter leaves it. Functions in a form that is not known stay
+as they are, and a test of theirs is then not controlled. That errs to the side of asking.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Running `node --test` as the judge does, and what its JUnit XML says (S4, S6).
 
 Each test file is run by itself, so that the file is a part of each id. Beside them runs a test of the judge's own,
-under a name that nobody knows before, and it has to fail. The processes that are judged write the report all the same: a
-green of theirs is evidence of level C at best.
+under a name that nobody knows before, and it has to fail. The processes that are judged write the report all the same:
+a green of theirs is evidence of level C at best.
 """
 
 from __future__ import annotations
