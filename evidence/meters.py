@@ -85,6 +85,8 @@ def trouble(book: Book) -> str:
         for reading in pair:
             if reading.evidence.ending != Exited(code=0):
                 return f"the workload does not run at the {reading.evidence.cell.source}: {_ended(reading)}"
+    if any(reading.evidence.output_bytes == 0 for pair in measured for reading in pair):
+        return "the workload prints nothing, so nothing shows that both sides do the same"
     if len({reading.evidence.output_digest for pair in measured for reading in pair}) > 1:
         return "the workload does not print the same each time, at base and head"
     return ""

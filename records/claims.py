@@ -35,8 +35,8 @@ class SpeedClaim(Record):
     """How much faster a change makes something."""
 
     command: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The workload: an argument vector that runs at the root of either tree, prints the same at both, and ends with 0.
-    Files of it come from the base.
+    """The workload: an argument vector that runs at the root of either tree, prints what it computed, the same at both,
+    and ends with 0. Files of it come from the base.
     """
     at_most: Annotated[float, Field(gt=0, lt=1)]
     """What the head takes at most, as a part of the base's processor time: 0.5 is twice as fast."""

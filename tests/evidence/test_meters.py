@@ -70,8 +70,9 @@ async def test_a_speed_up_that_is_not_there_is_refuted(world: World) -> None:
         (QUICK, ("python3", "bench.py"), "the workload is the change's own: bench.py"),
         (QUICK.replace("400", "401"), WORK, "does not print the same"),
         (QUICK, ("python3", "-c", "raise SystemExit(3)"), "does not run at the"),
+        (QUICK, ("python3", "-c", "import sums; sums.total(8000)"), "prints nothing"),
     ],
-    ids=["bent", "other", "broken"],
+    ids=["bent", "other", "broken", "mute"],
 )
 async def test_a_workload_that_shows_nothing(world: World, program: str, command: tuple[str, ...], why: str) -> None:
     """What the change bent, what prints something else, and what fails are no measurements."""
