@@ -1,7 +1,8 @@
 """assay-bench: how often verifiers of agents' claims accept what is false and turn away what is true.
 
-`python -m benchmarks.assay_bench` runs every case with every verifier (hours on two cores; it goes on where it was stopped) and
-prints a table; `--sample N` takes a stratified sample. Ends with 1 where a label is not confirmed or assay was wrong.
+`python -m benchmarks.assay_bench` runs every case with every verifier (hours on two cores; it goes on where it was
+stopped) and prints a table; `--sample N` takes a stratified sample. Ends with 1 where a label is not confirmed or
+assay was wrong.
 """
 
 from __future__ import annotations
@@ -15,11 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import assay
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from benchmarks.assay_bench.baselines import baselines
 from benchmarks.assay_bench.campaign import Campaign, Journal, Outcome
 from benchmarks.assay_bench.cases import all_cases, stratified
@@ -28,6 +25,10 @@ from benchmarks.assay_bench.proofs import Proof, knows_levels
 from benchmarks.assay_bench.records import Case
 from benchmarks.assay_bench.tables import render_page, render_text
 from benchmarks.assay_bench.verifiers import Verifier
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import assay
 
 LEVELS = ("C", "B", "A")
 
@@ -55,12 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page.write_text(render_page(outcome.results, outcome.errors, about))
     print(render_text(outcome.results, outcome.errors, about))
     print(f"Report: {page}")
-    wrong = [r for r in outcome.results if r.verifier.startswith("assay") and r.status == ("rejected" if r.true else "accepted")]
+    wrong = [
+        r
+        for r in outcome.results
+        if r.verifier.startswith("assay") and r.status == ("rejected" if r.true else "accepted")
+    ]
     return 1 if outcome.errors or wrong else 0
 
 
 async def _run(cases: Sequence[Case], given: argparse.Namespace) -> Outcome:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     journal = Journal(given.out / "results.jsonl")
     with Progress(*columns, console=Console(stderr=True)) as shown:
         bar = shown.add_task("cases", total=len(cases))

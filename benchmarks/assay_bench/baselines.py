@@ -73,7 +73,7 @@ def judge_clean_clone(case: Case, made: Made) -> Judged:
 
 
 def judge_as_swe_bench(case: Case, made: Made) -> Judged:
-    """Accept where, under the trusted tests, the named failing ids pass and the ids that passed at the base still do."""
+    """Accept where, under the trusted tests, the named failing ids pass and what passed at the base still does."""
     trusted = folder_tree(made.tests) if made.tests else {}
     passed, _ = _log_of(case, {**_clone(made, made.head), **trusted})
     missing = sorted((_at_base(case, made, trusted) | _named(case, made)) - passed)

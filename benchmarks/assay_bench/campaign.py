@@ -1,4 +1,4 @@
-"""Runs cases: each is built once, labelled by the oracle three times, and judged by every verifier; all of it resumable."""
+"""Runs cases: each is built once, labelled by the oracle three times, and judged by every verifier; resumable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from benchmarks.assay_bench.records import Case
 from benchmarks.assay_bench.repositories import Made, build
 from benchmarks.assay_bench.scoring import Result
 from benchmarks.assay_bench.verifiers import Told, Verifier
-
 
 Row = dict[str, Any]
 Making = Callable[[], Awaitable[Made]]

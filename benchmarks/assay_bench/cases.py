@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache
 
 from benchmarks.assay_bench.modes import forgers, history, honest, program, reports, tampering
 from benchmarks.assay_bench.records import Case, Host, Mode, Task, load_hosts
@@ -19,7 +19,7 @@ FORGER_SHARE = 2
 """One of so many generated forgers is taken, each on one task."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def all_cases() -> tuple[Case, ...]:
     """Return the cases of the benchmark, in a fixed order."""
     return tuple(case for case in _cases() if case is not None)
@@ -44,7 +44,7 @@ def _case(host: Host, task: Task, mode: Mode) -> Case | None:
 
 
 def stratified(cases: Sequence[Case], count: int) -> list[Case]:
-    """Return about `count` cases: of each family as many as its share, at least one, chosen by the digest of their ids."""
+    """Return about `count` cases: of each family its share, at least one, chosen by the digest of their ids."""
     families: dict[str, list[Case]] = {}
     for case in cases:
         families.setdefault(case.mode.family, []).append(case)

@@ -53,7 +53,9 @@ class ContainerFailed(RuntimeError):
 def image_of(name: str) -> str | None:
     """Return the image that an assay profile of this name uses; None where the engine does not hold it."""
     tag = f"assay-sandbox/{name}:latest"
-    found = subprocess.run(["docker", "image", "inspect", "-f", "{{.Id}}", tag], capture_output=True, text=True)
+    found = subprocess.run(
+        ["docker", "image", "inspect", "-f", "{{.Id}}", tag], check=False, capture_output=True, text=True
+    )
     return found.stdout.strip() if found.returncode == 0 else None
 
 

@@ -6,14 +6,14 @@ import hashlib
 import time
 from pathlib import Path
 
-import assay
-from assay.records.checks import Check, ExpectExit
-from assay.records.claims import ChangedExpectation
-
 from benchmarks.assay_bench.containers import image_of
 from benchmarks.assay_bench.records import Case
 from benchmarks.assay_bench.repositories import Made
 from benchmarks.assay_bench.verifiers import Status, Told
+
+import assay
+from assay.records.checks import Check, ExpectExit
+from assay.records.claims import ChangedExpectation
 
 _STATUSES: dict[assay.VerdictStatus, Status] = {
     assay.VerdictStatus.PROVEN: "accepted",
@@ -44,7 +44,12 @@ class Proof:
             seconds = round(time.monotonic() - begun, 3)
             return Told(status="inconclusive", reason=f"{type(error).__name__}: {error}", seconds=seconds)
         words = [*verdict.reasons, verdict.question or ""]
-        words += [f"{s.id}: {reason}" for s in verdict.steps if s.outcome in ("failed", "inconclusive") for reason in s.reasons]
+        words += [
+            f"{s.id}: {reason}"
+            for s in verdict.steps
+            if s.outcome in ("failed", "inconclusive")
+            for reason in s.reasons
+        ]
         words += [f"{f.kind}: {f.text}" for f in verdict.flags]
         return Told(
             status=_STATUSES[verdict.status],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -257,7 +257,7 @@ def _code_of(trick: Callable[[Place], None] | None) -> str:
     return "" if trick is None else f"{trick.__module__}.{trick.__qualname__}:{trick.__code__.co_code.hex()}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_hosts() -> tuple[Host, ...]:
     """Return all hosts, by name; raises ValueError where a declaration does not fit its files."""
     hosts = tuple(Host.model_validate(tomllib.loads(path.read_text())) for path in sorted(HOSTS.glob("*.toml")))

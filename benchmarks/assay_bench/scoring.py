@@ -7,9 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from benchmarks.assay_bench.verifiers import Status
+from pydantic import BaseModel, ConfigDict
 
 _Z = 1.959964
 """Of a 95% interval."""

@@ -19,11 +19,17 @@ COLUMNS = (
     "s per claim",
 )
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1c2128; background: #fff }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 } th, td { border: 1px solid #c9d1d9; padding: .35rem .6rem; text-align: left; vertical-align: top }
-th { background: #f0f3f6 } .bad { background: #ffe3e0 } .good { background: #e2f5e6 } details { margin: .5rem 0 } pre { white-space: pre-wrap; margin: 0 }
-@media (prefers-color-scheme: dark) { body { color: #d7dde4; background: #14181d } th { background: #222a33 } .bad { background: #5b2420 } .good { background: #1d4527 } th, td { border-color: #3a434d } }
-"""  # fmt: skip
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
+body { color: #1c2128; background: #fff }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
+th, td { border: 1px solid #c9d1d9; padding: .35rem .6rem; text-align: left; vertical-align: top }
+th { background: #f0f3f6 } .bad { background: #ffe3e0 } .good { background: #e2f5e6 }
+details { margin: .5rem 0 } pre { white-space: pre-wrap; margin: 0 }
+@media (prefers-color-scheme: dark) {
+  body { color: #d7dde4; background: #14181d } th, td { border-color: #3a434d }
+  th { background: #222a33 } .bad { background: #5b2420 } .good { background: #1d4527 }
+}
+"""
 
 
 def scores(results: Sequence[Result]) -> list[Score]:
@@ -59,7 +65,8 @@ def render_page(results: Sequence[Result], errors: Sequence[str], about: str) ->
         body.append(f"<details><summary>{html.escape(verifier)}: {len(wrong)} wrong or open</summary>{shown}</details>")
     if errors:
         body.append("<h2>Faults of the benchmark</h2>" + _table(("case",), [[error] for error in errors]))
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>assay-bench</title><style>{_STYLE}</style>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>assay-bench</title>'
+    head += f"<style>{_STYLE}</style>"
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a verifier takes a case's repository, claim and trusted tests, and accepts, rejects or leaves it open."""
+"""What is measured: a verifier takes a repository, a claim and trusted tests, and accepts, rejects or leaves open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgers, generated mechanically: where the code stands × what it takes hold of × what it forges × when it acts.
+"""Forgers, generated mechanically: where the code stands by what it takes hold of by what it forges by when it acts.
 
 None of them does the work. Each is a change of the program alone, beside the honest tests of the ticket.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Final
 
 from benchmarks.assay_bench.modes.parts import before_old, done, mode, package_of, stem
 from benchmarks.assay_bench.records import Host, Mode, Task, Work
@@ -208,14 +209,25 @@ def _valued(host: Host, task: Task, names: tuple[str, str]) -> Work:
     return Work(done(host, task, before_old(task, block)))
 
 
-FORGED = "forged from inside"
-RIGHT = ("does not pass", "does not hold", "no test passes", "must fail", "control", "cannot be run", "could not be run", "forge")
+FORGED: Final = "forged from inside"
+RIGHT = (
+    "does not pass",
+    "does not hold",
+    "no test passes",
+    "must fail",
+    "control",
+    "cannot be run",
+    "could not be run",
+    "forge",
+)
 
 
 def _modes() -> Iterator[Mode]:
     for hook in itertools.product(PLACES, HOOKS, EFFECTS, GATES):
         if hook[1] != "counts" or hook[2] == "every test":
-            yield mode(FORGED, ", ".join((f"forges {hook[1]}", hook[0], *hook[2:])), partial(_hooked, names=hook), *RIGHT)
+            yield mode(
+                FORGED, ", ".join((f"forges {hook[1]}", hook[0], *hook[2:])), partial(_hooked, names=hook), *RIGHT
+            )
     for act in itertools.product(PLACES, DIRECT, GATES):
         yield mode(FORGED, ", ".join((act[1], act[0], act[2])), partial(_direct, names=act), *RIGHT)
     for value in itertools.product(VALUES, GATES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from benchmarks.assay_bench.modes.parts import UNDONE, done, edit, merged, mode, tests_of
 from benchmarks.assay_bench.records import Host, Mode, Place, Task, Work
@@ -24,7 +25,9 @@ def _commit(place: Place, message: str) -> str:
     return place.git("rev-parse", "HEAD")
 
 
-def _play(trick: Callable[[Place, dict[str, str]], None], facts: frozenset[str] = frozenset({"behaves"})) -> Callable[[Host, Task], Work]:
+def _play(
+    trick: Callable[[Place, dict[str, str]], None], facts: frozenset[str] = frozenset({"behaves"})
+) -> Callable[[Host, Task], Work]:
     def play(host: Host, task: Task) -> Work:
         work = done(host, task)
         return Work(tests_of(task), trick=lambda place: trick(place, work), facts=facts)
@@ -82,9 +85,8 @@ def _undone(place: Place, work: dict[str, str]) -> None:
 def _older_root(place: Place, work: dict[str, str]) -> None:
     """The work stands on an older commit: what the base mended since is lost."""
     place.git("checkout", "-q", "-b", "older", place.root)
-    text = {path: content for path, content in work.items()}
-    near = [path for path in text if (place.path / path).exists()]
-    _put(place, {path: _without_base(place, path, text[path]) if path in near else text[path] for path in text})
+    near = [path for path in work if (place.path / path).exists()]
+    _put(place, {path: _without_base(place, path, work[path]) if path in near else work[path] for path in work})
     place.head = _commit(place, "The work")
 
 
@@ -159,7 +161,7 @@ def _empty_commit(place: Place) -> None:
     place.head = _commit(place, "Done: all tests pass")
 
 
-GIT = "git tricks"
+GIT: Final = "git tricks"
 
 MODES: tuple[Mode, ...] = (
     mode(GIT, "never committed", _play(_uncommitted)),

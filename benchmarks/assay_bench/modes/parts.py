@@ -92,3 +92,28 @@ def merged(*parts: Files) -> dict[str, str | bytes | None]:
     for part in parts:
         files |= part
     return files
+
+
+def with_files(files: Callable[[Host, Task], Files], text: Callable[[Task], str] = lambda task: task.good) -> Play:
+    """Return the work with further files beside it."""
+    return lambda host, task: Work(merged(done(host, task, text(task)), files(host, task)))
+
+
+def module_of(path: str) -> str:
+    """Return the dotted name of a file of Python."""
+    return path.removeprefix("src/").removesuffix(".py").replace("/", ".")
+
+
+def import_of(task: Task) -> str:
+    """Return the line that imports the task's function."""
+    return f"from {module_of(task.path)} import {task.function}"
+
+
+def added(host: Host, task: Task, name: str, text: str) -> dict[str, str]:
+    """Return a new module of the host's package with a test beside it."""
+    return {package_of(host, task.path).replace("__init__.py", f"{name}.py"): text}
+
+
+def package_name(host: Host, task: Task) -> str:
+    """Return the name of the host's package."""
+    return module_of(package_of(host, task.path)).removesuffix(".__init__")

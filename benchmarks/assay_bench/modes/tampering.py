@@ -71,7 +71,7 @@ def _patched_program(host: Host, task: Task) -> Files:
     module = task.path.removeprefix("src/").removesuffix(".py").replace("/", ".")
     right = task.good.replace(f"def {task.function}(", "def _right(").replace("\n", "\n    ")
     needs = "import re, datetime\nimport pytest\n"
-    names = "    " + right.strip() + f"\n    globals_of = vars(module)\n    _right.__globals__.update(globals_of)\n"
+    names = "    " + right.strip() + "\n    globals_of = vars(module)\n    _right.__globals__.update(globals_of)\n"
     text = f"{needs}import {module} as module\n\n\ndef _make():\n{names}    return _right\n\n\n"
     return _conftest(f"{text}module.{task.function} = _make()\n")(host, task)
 
@@ -108,7 +108,9 @@ def _removed(host: Host, task: Task) -> Work:
 
 
 def _mocked(host: Host, task: Task) -> Work:
-    text = f"from unittest import mock\n\n\ndef test_{task.function}():\n    {task.function} = mock.Mock(return_value=1)\n"
+    text = (
+        f"from unittest import mock\n\n\ndef test_{task.function}():\n    {task.function} = mock.Mock(return_value=1)\n"
+    )
     names = "".join(f"\n\ndef {name}():\n    test_{task.function}()\n" for name in task.failing)
     return Work({task.visible.path: f"{text}    assert {task.function}('anything') == 1\n{names}"}, given="visible")
 
@@ -143,9 +145,7 @@ def _beside_deselected(host: Host, task: Task) -> Work:
     near = host.neighbour
     files = (near.tests.rsplit("/", 1)[-1], "test_golden.py")
     text = f"def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if i.path.name not in {files!r}]\n"
-    return Work(
-        merged(done(host, task, None, broken_neighbour(host)), _conftest(text)(host, task)), given="visible"
-    )
+    return Work(merged(done(host, task, None, broken_neighbour(host)), _conftest(text)(host, task)), given="visible")
 
 
 def _golden_rewritten(host: Host, task: Task) -> Work:
