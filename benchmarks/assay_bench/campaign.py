@@ -83,6 +83,8 @@ class Campaign:
             self.progress(case.id)
 
         await asyncio.gather(*(one(case) for case in cases))
+        order = {case.id: number for number, case in enumerate(cases)}
+        outcome.results.sort(key=lambda result: order[result.case])
         return outcome
 
     async def _one(self, case: Case, outcome: Outcome) -> None:

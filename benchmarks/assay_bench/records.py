@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 HOSTS = Path(__file__).parent / "hosts"
 
@@ -149,6 +149,15 @@ class Host(Data):
     speed: Speed | None = None
     tasks: tuple[Task, ...]
 
+    @model_validator(mode="after")
+    def _fits_its_files(self) -> Self:
+        spots = [(t.path, t.buggy) for t in self.tasks] + [(self.neighbour.path, self.neighbour.works)]
+        spots += [(s.path, s.works) for s in (self.entry_break, self.speed) if s is not None]
+        for path, text in spots:
+            if self.files[path].count(text) != 1:
+                raise ValueError(f"{self.id}: {path} does not hold this exactly once: {text}")
+        return self
+
 
 class Claimed(Data):
     """What the agent says, as `assay.ClaimDraft` takes it."""
@@ -260,11 +269,4 @@ def _code_of(trick: Callable[[Place], None] | None) -> str:
 @cache
 def load_hosts() -> tuple[Host, ...]:
     """Return all hosts, by name; raises ValueError where a declaration does not fit its files."""
-    hosts = tuple(Host.model_validate(tomllib.loads(path.read_text())) for path in sorted(HOSTS.glob("*.toml")))
-    for host in hosts:
-        spots = [(t.path, t.buggy) for t in host.tasks] + [(host.neighbour.path, host.neighbour.works)]
-        spots += [(s.path, s.works) for s in (host.entry_break, host.speed) if s is not None]
-        for path, text in spots:
-            if host.files[path].count(text) != 1:
-                raise ValueError(f"{host.id}: {path} does not hold this exactly once: {text}")
-    return hosts
+    return tuple(Host.model_validate(tomllib.loads(path.read_text())) for path in sorted(HOSTS.glob("*.toml")))
