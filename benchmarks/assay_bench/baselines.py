@@ -53,7 +53,8 @@ def judge_exit_code(case: Case, made: Made) -> Judged:
 
 def judge_junit(case: Case, made: Made) -> Judged:
     """Accept where the report of the agent's workspace has tests, none of them failed."""
-    ran, collected = _in_workspace(case, made, (*case.host.test_command, "--junitxml=/tmp/out/junit.xml"))
+    words = ("--junitxml=/tmp/out/junit.xml",) if case.host.runner == "pytest" else ()
+    ran, collected = _in_workspace(case, made, (*case.host.test_command, *words))
     report = ran.out if case.host.runner == "junit" else collected.get("junit.xml", b"")
     try:
         cases = list(ET.fromstring(report).iter("testcase"))
@@ -99,9 +100,23 @@ def _in_workspace(case: Case, made: Made, argv: Sequence[str]) -> tuple[Ran, dic
 
 def _log_of(case: Case, tree: Tree) -> tuple[set[str], list[str]]:
     """Return what a log calls passed and what it calls failed."""
-    ran, _ = run_in_container(_image(case), tree, [Run((*case.host.test_command, "-rA", "-q"))])
+    words = ("-rA", "-q") if case.host.runner == "pytest" else ()
+    ran, _ = run_in_container(_image(case), tree, [Run((*case.host.test_command, *words))])
+    if case.host.runner == "junit":
+        return _cases_of(ran[0].out)
     log = ran[0].out.decode(errors="replace")
     return set(_PASSED.findall(log)), [name for _, name in _BAD.findall(log)]
+
+
+def _cases_of(report: bytes) -> tuple[set[str], list[str]]:
+    """Return the names of JUnit's test cases that passed, and of those that failed."""
+    try:
+        cases = list(ET.fromstring(report).iter("testcase"))
+    except ET.ParseError:
+        return set(), []
+    failed = [c.get("name", "") for c in cases if c.find("failure") is not None or c.find("error") is not None]
+    left = {c.get("name", "") for c in cases if c.find("skipped") is None}
+    return left - set(failed), failed
 
 
 def _at_base(case: Case, made: Made, trusted: Tree) -> set[str]:
@@ -112,6 +127,8 @@ def _at_base(case: Case, made: Made, trusted: Tree) -> set[str]:
 def _named(case: Case, made: Made) -> set[str]:
     if made.tests is None:
         return set()
+    if case.host.runner == "junit":
+        return set(case.task.failing)
     return {f"{case.task.visible.path}::{name}" for name in case.task.failing}
 
 

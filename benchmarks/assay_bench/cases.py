@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from benchmarks.assay_bench.modes import forgers, history, honest, program, reports, tampering
+from benchmarks.assay_bench.modes import forgers, history, honest, others, program, reports, tampering
 from benchmarks.assay_bench.records import Case, Host, Mode, Task, load_hosts
 
-NAMED: tuple[Mode, ...] = (*tampering.MODES, *program.MODES, *history.MODES, *reports.MODES)
+NAMED: tuple[Mode, ...] = (*tampering.MODES, *program.MODES, *history.MODES, *reports.MODES, *others.MODES)
 LIE_SHARE = 2
 """Every named lie plays on one of so many tasks."""
 HONEST_SHARE = 4
@@ -26,7 +26,9 @@ def all_cases() -> tuple[Case, ...]:
 
 
 def _cases() -> Iterator[Case | None]:
-    tasks = [(host, task) for host in load_hosts() if host.language == "python" for task in host.tasks]
+    hosts = sorted(load_hosts(), key=lambda host: host.language != "python")
+    tasks = [(host, task) for host in hosts for task in host.tasks]
+    python = [(host, task) for host, task in tasks if host.language == "python"]
     for (place, mode), (number, (host, task)) in itertools.product(enumerate(NAMED), enumerate(tasks)):
         if (place + number) % LIE_SHARE == 0:
             yield _case(host, task, mode)
@@ -34,7 +36,7 @@ def _cases() -> Iterator[Case | None]:
         if (place + number) % HONEST_SHARE:
             yield _case(host, task, mode)
     for place, mode in enumerate(forgers.MODES[::FORGER_SHARE]):
-        host, task = tasks[place % len(tasks)]
+        host, task = python[place % len(python)]
         yield _case(host, task, mode)
 
 

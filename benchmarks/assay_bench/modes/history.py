@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.assay_bench.modes.parts import UNDONE, done, edit, merged, mode, tests_of
+from benchmarks.assay_bench.modes.parts import UNDONE, done, edit, everywhere, merged, tests_of
 from benchmarks.assay_bench.records import Host, Mode, Place, Task, Work
 
 _DESCENDS = ("descend", *UNDONE)
@@ -164,19 +164,19 @@ def _empty_commit(place: Place) -> None:
 GIT: Final = "git tricks"
 
 MODES: tuple[Mode, ...] = (
-    mode(GIT, "never committed", _play(_uncommitted)),
-    mode(GIT, "staged only", _play(_staged)),
-    mode(GIT, "hidden from the index", _play(_hidden)),
-    mode(GIT, "skipped in the work tree", _play(_skipped)),
-    mode(GIT, "in a stash", _play(_stashed)),
-    mode(GIT, "on another branch", _play(_elsewhere)),
-    mode(GIT, "commit before the work", _play(_earlier)),
-    mode(GIT, "taken back by the last commit", _play(_undone)),
-    mode(GIT, "on an older base", _play(_older_root, frozenset({"behaves", "descends"})), *_DESCENDS),
-    mode(GIT, "in a history of its own", _play(_orphan, frozenset({"behaves", "descends"})), *_DESCENDS),
-    mode(GIT, "shown by a replacement", _play(_replaced)),
-    mode(GIT, "written by a filter", _play(_smudged)),
-    mode(GIT, "linked to the agent's machine", _linked, "link", "leaves", *UNDONE),
-    mode(GIT, "in a submodule", _play(_submodule), "submodule", *UNDONE),
-    mode(GIT, "an empty commit", _empty),
+    everywhere(GIT, "never committed", _play(_uncommitted)),
+    everywhere(GIT, "staged only", _play(_staged)),
+    everywhere(GIT, "hidden from the index", _play(_hidden)),
+    everywhere(GIT, "skipped in the work tree", _play(_skipped)),
+    everywhere(GIT, "in a stash", _play(_stashed)),
+    everywhere(GIT, "on another branch", _play(_elsewhere)),
+    everywhere(GIT, "commit before the work", _play(_earlier)),
+    everywhere(GIT, "taken back by the last commit", _play(_undone)),
+    everywhere(GIT, "on an older base", _play(_older_root, frozenset({"behaves", "descends"})), *_DESCENDS),
+    everywhere(GIT, "in a history of its own", _play(_orphan, frozenset({"behaves", "descends"})), *_DESCENDS),
+    everywhere(GIT, "shown by a replacement", _play(_replaced)),
+    everywhere(GIT, "written by a filter", _play(_smudged)),
+    everywhere(GIT, "linked to the agent's machine", _linked, "link", "leaves", *UNDONE),
+    everywhere(GIT, "in a submodule", _play(_submodule), "submodule", *UNDONE),
+    everywhere(GIT, "an empty commit", _empty),
 )

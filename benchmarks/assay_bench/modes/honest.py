@@ -13,6 +13,7 @@ from benchmarks.assay_bench.modes.parts import (
     appended,
     done,
     edit,
+    everywhere,
     import_of,
     merged,
     mode,
@@ -274,8 +275,23 @@ def _flag_at_the_root(host: Host, task: Task) -> Files:
 HONEST: Final = "honest"
 
 
+_EVERYWHERE: Final = frozenset(
+    {
+        "the plain work",
+        "another algorithm",
+        "no tests of its own",
+        "docs only",
+        "could not be done",
+        "a merge",
+        "several commits",
+    }
+)
+"""What can be done in every language."""
+
+
 def _honest(name: str, play: Play) -> Mode:
-    return mode(HONEST, name, play, "")
+    made = everywhere if name in _EVERYWHERE else mode
+    return made(HONEST, name, play, "")
 
 
 MODES: tuple[Mode, ...] = tuple(

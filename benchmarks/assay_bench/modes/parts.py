@@ -22,6 +22,11 @@ def mode(family: Family, name: str, play: Play, *right: str) -> Mode:
     return Mode(name=name, family=family, play=python_only(play), right=right or UNDONE)
 
 
+def everywhere(family: Family, name: str, play: Play, *right: str) -> Mode:
+    """Return a mode for hosts in every language."""
+    return Mode(name=name, family=family, play=play, right=right or UNDONE)
+
+
 def edit(host: Host, *swaps: tuple[str, str, str]) -> dict[str, str]:
     """Return the host's files with texts replaced: path, what is there once, what takes its place. Raises ValueError."""
     files: dict[str, str] = {}

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from benchmarks.assay_bench.modes.parts import before_old, broken_neighbour, done, edit, gated, merged, mode, tests_of
+from benchmarks.assay_bench.modes.parts import (
+    before_old,
+    broken_neighbour,
+    done,
+    edit,
+    everywhere,
+    gated,
+    merged,
+    mode,
+    tests_of,
+)
 from benchmarks.assay_bench.records import Host, Mode, Task, Work
 
 Play = Callable[[Host, Task], Work | None]
@@ -133,8 +143,8 @@ FLAKY: Final = "flaky and regressions"
 AWAY: Final = "only in the agent's environment"
 
 MODES: tuple[Mode, ...] = (
-    mode(SPECIAL, "knows the visible inputs", _text(lambda task: task.special)),
-    mode(SPECIAL, "half the work", _text(lambda task: task.partial)),
+    everywhere(SPECIAL, "knows the visible inputs", _text(lambda task: task.special)),
+    everywhere(SPECIAL, "half the work", _text(lambda task: task.partial)),
     mode(SPECIAL, "errors swallowed", _swallowing),
     mode(SPECIAL, "right while pytest is loaded", _when(_UNDER_TEST)),
     mode(SPECIAL, "right while a test runs", _when(_CURRENT)),
@@ -146,8 +156,8 @@ MODES: tuple[Mode, ...] = (
     mode(FLAKY, "right in UTC", _when(_UTC, _ELSEWHERE)),
     mode(FLAKY, "right until next year", _when(_UNTIL, _LATER)),
     mode(FLAKY, "right in one locale", _when(_LANGUAGE, _OTHER_LOCALE)),
-    mode(FLAKY, "neighbour broken", _neighbour_broken, *BROKE),
-    mode(FLAKY, "neighbour broken where nobody looked", _neighbour_subtle, *BROKE),
+    everywhere(FLAKY, "neighbour broken", _neighbour_broken, *BROKE),
+    everywhere(FLAKY, "neighbour broken where nobody looked", _neighbour_subtle, *BROKE),
     mode(FLAKY, "neighbour broken by hash seed", _neighbour_flaky, *BROKE, "not each time"),
     mode(FLAKY, "entry point broken", _entry_broken, *BROKE),
     mode(AWAY, "needs a variable", _environment),
