@@ -21,8 +21,8 @@ from benchmarks.assay_bench.baselines import baselines
 from benchmarks.assay_bench.campaign import Campaign, Journal, Outcome
 from benchmarks.assay_bench.cases import all_cases, stratified
 from benchmarks.assay_bench.containers import image_of
-from benchmarks.assay_bench.proofs import Proof, knows_levels
-from benchmarks.assay_bench.records import Case
+from benchmarks.assay_bench.proofs import Proof, known_runners, knows_levels
+from benchmarks.assay_bench.records import Case, load_hosts
 from benchmarks.assay_bench.tables import render_page, render_text
 from benchmarks.assay_bench.verifiers import Verifier
 from rich.console import Console
@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.list:
         print("\n".join(f"{'true ' if case.true else 'false'} {case.mode.family}: {case.id}" for case in cases))
         return 0
+    unknown = [host.id for host in load_hosts() if host.runner not in known_runners()]
+    if unknown:
+        print(f"not judged by assay, which does not know their runner yet: {unknown}", file=sys.stderr)
     missing = [name for name in dict.fromkeys(case.host.image for case in cases) if image_of(name) is None]
     if missing:
         print(f"not judged, since the image is not there: {missing}; assay sandbox build NAME", file=sys.stderr)

@@ -100,7 +100,7 @@ class Campaign:
                 if error := await self._label(case, made):
                     outcome.errors.append(error)
                     return
-                for verifier in self.verifiers:
+                for verifier in (v for v in self.verifiers if v.can_judge(case)):
                     for repetition in range(1, self.repetitions + 1):
                         outcome.results.append(await self._judge(case, made, verifier, repetition))
             except (ContainerFailed, subprocess.CalledProcessError, LookupError, ValueError) as error:

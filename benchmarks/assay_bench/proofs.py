@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 import time
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.assay_bench.containers import image_of
 from benchmarks.assay_bench.records import Case
@@ -23,23 +26,29 @@ _STATUSES: dict[assay.VerdictStatus, Status] = {
 }
 
 
+_REPORT = "report.xml"
+
+
 class Proof:
     """assay at a level. `C` is what it does without being asked for more."""
 
     def __init__(self, house: assay.House, level: str) -> None:
         self.name = f"assay {level}"
-        self._house = house
-        text = "" if level == "C" and not knows_levels() else f'[proof]\nlevel = "{level}"\n'
-        self._settings = assay.parse_settings(text, name=f"settings of level {level}")
+        self._house, self._level = house, level
 
     @property
     def version(self) -> str:
         return _version()
 
+    def can_judge(self, case: Case) -> bool:
+        """Return whether this assay knows the runner; none but pytest's reaches more than level C."""
+        runner = case.host.runner
+        return runner in known_runners() and (runner == "pytest" or self._level == "C")
+
     async def judge(self, case: Case, made: Made) -> Told:
         begun = time.monotonic()
         try:
-            verdict, _ = await assay.check(self._house, change_of(case, made), self._settings)
+            verdict, _ = await assay.check(self._house, change_of(case, made), _settings(case, self._level))
         except assay.AssayError as error:
             seconds = round(time.monotonic() - begun, 3)
             return Told(status="inconclusive", reason=f"{type(error).__name__}: {error}", seconds=seconds)
@@ -62,6 +71,22 @@ class Proof:
 def knows_levels() -> bool:
     """Return whether a policy of this assay can ask for a level."""
     return "level" in type(assay.Settings().proof).model_fields
+
+
+def known_runners() -> tuple[str, ...]:
+    """Return the runners that a policy of this assay can name."""
+    return get_args(type(assay.Settings().project).model_fields["runner"].annotation)
+
+
+def _settings(case: Case, level: str) -> assay.Settings:
+    host = case.host
+    lines = ["[proof]", f'level = "{level}"'] if knows_levels() else []
+    if host.runner == "junit":
+        command = ["sh", "-c", f"{shlex.join(host.test_command)} >{_REPORT}"]
+        lines += ["[project]", 'runner = "junit"', f"test_command = {json.dumps(command)}", f'report = "{_REPORT}"']
+    elif host.runner == "node":
+        lines += ["[project]", 'runner = "node"', "[sandboxes.default]", f'image = "{host.image}"']
+    return assay.parse_settings("\n".join(lines), name=f"settings for {host.id} at level {level}")
 
 
 def change_of(case: Case, made: Made) -> assay.Change:

@@ -136,13 +136,13 @@ class Host(Data):
     id: str
     title: str
     image: str = "python"
-    runner: Literal["pytest", "junit"] = "pytest"
+    runner: Literal["pytest", "node", "junit"] = "pytest"
     language: Literal["python", "node", "shell"] = "python"
     prelude: str
     """Statements before each expression of a probe."""
     entry: Command
     test_command: tuple[str, ...]
-    """What prints or writes the outcome of each test; JUnit XML on standard output where the runner is `junit`."""
+    """What runs the tests; unless the runner is pytest, it writes JUnit XML on standard output."""
     files: dict[str, str]
     neighbour: Neighbour
     entry_break: Swap
