@@ -30,7 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import assay
 
-LEVELS = ("C", "B", "A")
+LEVELS = ("C", "B")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
