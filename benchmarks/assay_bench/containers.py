@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 LIMIT = 60
@@ -50,9 +51,10 @@ class ContainerFailed(RuntimeError):
     """The engine could not run the container, or nothing came out of it: that says nothing about what was judged."""
 
 
+@lru_cache(maxsize=8)
 def image_of(name: str) -> str | None:
     """Return the image that an assay profile of this name uses; None where the engine does not hold it."""
-    tag = f"assay-sandbox/{name}:latest"
+    tag = f"assay-sandbox/{name}:latest"  # a memo: it stays the same while a benchmark runs, and is asked for often
     found = subprocess.run(
         ["docker", "image", "inspect", "-f", "{{.Id}}", tag], check=False, capture_output=True, text=True
     )

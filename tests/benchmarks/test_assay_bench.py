@@ -166,7 +166,7 @@ async def test_a_sample_with_assay(tmp_path: Path) -> None:
     by_exit_code = score("exit code", [r for r in few.results if r.verifier == "exit code"])
     assert by_exit_code.false_accepted.count > by_exit_code.false_accepted.of / 2
     async with assay.open_house(root=tmp_path / "state") as house:
-        campaign = Campaign(verifiers=[Proof(house, "C")], journal=journal)
+        campaign = Campaign(verifiers=[Proof(house, "B")], journal=journal)
         outcome = await campaign.run([case_of(name) for name in WITH_ASSAY])
         assert outcome.errors == []
         judged = {r.case: r.status for r in outcome.results}
