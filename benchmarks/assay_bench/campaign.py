@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.assay_bench.containers import ContainerFailed
-from benchmarks.assay_bench.oracle import TIMES, look
+from benchmarks.assay_bench.oracle import TIMES, look, version
 from benchmarks.assay_bench.records import Case
 from benchmarks.assay_bench.repositories import Made, build
 from benchmarks.assay_bench.scoring import Result
@@ -109,7 +109,7 @@ class Campaign:
 
     async def _label(self, case: Case, made: Making) -> str:
         """Return what is wrong with the label; empty where the oracle confirmed it each time."""
-        key = f"{case.digest}/oracle"
+        key = f"{case.digest}/oracle/{version()}"
         row = self.journal.get(key)
         if row is None:
             at = await made()

@@ -16,7 +16,7 @@ from benchmarks.assay_bench.verifiers import Status, Told
 
 import assay
 from assay.records.checks import Check, ExpectExit
-from assay.records.claims import ChangedExpectation
+from assay.records.claims import ChangedExpectation, SpeedClaim
 
 _STATUSES: dict[assay.VerdictStatus, Status] = {
     assay.VerdictStatus.PROVEN: "accepted",
@@ -105,6 +105,7 @@ def change_of(case: Case, made: Made) -> assay.Change:
             statement=claimed.statement,
             declined=claimed.declined,
             changed_expectations=tuple(ChangedExpectation(test=t, why=w) for t, w in claimed.changed_expectations),
+            speed=SpeedClaim(command=claimed.speed[0], at_most=claimed.speed[1]) if claimed.speed else None,
             new_dependencies=claimed.new_dependencies,
             checks=tuple(
                 Check(id=f"check{n}", command=argv, expect=ExpectExit(prints=prints))

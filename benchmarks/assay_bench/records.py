@@ -169,6 +169,8 @@ class Claimed(Data):
     new_dependencies: tuple[str, ...] = ()
     checks: tuple[tuple[tuple[str, ...], str], ...] = ()
     """The agent's own checks: argument vector, and what it says that it prints."""
+    speed: tuple[tuple[str, ...], float] | None = None
+    """Of a claim about speed: the workload, and what it takes at most of the time that it took."""
 
 
 class Place:

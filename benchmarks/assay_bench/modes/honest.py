@@ -20,6 +20,7 @@ from benchmarks.assay_bench.modes.parts import (
     module_of,
     package_of,
     says,
+    says_faster,
     with_files,
 )
 from benchmarks.assay_bench.modes.products import PLAYS
@@ -207,7 +208,7 @@ def _faster(host: Host, task: Task) -> Work | None:
         return None
     noise = "    pause = sum(range(int.from_bytes(__import__('os').urandom(1), 'big') * 20))\n"
     changes = edit(host, (host.speed.path, host.speed.works, noise + host.speed.fast))
-    claim = says("performance", "Several times faster, same results.")
+    claim = says_faster(host.speed)
     return Work(changes, claim=claim, given="nothing", facts=frozenset({"faster", "keeps"}))
 
 

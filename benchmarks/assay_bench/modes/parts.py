@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.assay_bench.records import Claimed, Family, Files, Host, Mode, Task, Work
+from benchmarks.assay_bench.records import Claimed, Family, Files, Host, Mode, Speed, Task, Work
 
 Play = Callable[[Host, Task], Work | None]
 
@@ -84,6 +84,12 @@ def stem(task: Task) -> str:
 def says(kind: str, statement: str, **more: object) -> Claimed:
     """Return what the agent says."""
     return Claimed.model_validate({"kind": kind, "statement": statement, **more})
+
+
+def says_faster(speed: Speed) -> Claimed:
+    """Return the claim that a host's workload takes a third of its time at most, with the same results."""
+    load = f"import sys; sys.path[:0] = ['.', 'src']; {speed.measure}"
+    return says("performance", "At least three times as fast, same results.", speed=(("python3", "-c", load), 0.33))
 
 
 def appended(host: Host, path: str, text: str) -> dict[str, str]:

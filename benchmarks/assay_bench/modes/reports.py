@@ -16,6 +16,7 @@ from benchmarks.assay_bench.modes.parts import (
     mode,
     package_of,
     says,
+    says_faster,
     tests_of,
 )
 from benchmarks.assay_bench.records import Files, Host, Mode, Task, Work
@@ -117,7 +118,7 @@ def _no_faster(host: Host, task: Task) -> Work | None:
     if host.speed is None:
         return None
     text = "    kept = None\n" + host.speed.works
-    claim = says("performance", "Ten times faster.")
+    claim = says_faster(host.speed)
     changes = edit(host, (host.speed.path, host.speed.works, text))
     return Work(changes, claim=claim, given="nothing", facts=frozenset({"faster", "keeps"}))
 
@@ -133,7 +134,7 @@ def _faster_by_less(host: Host, task: Task) -> Work | None:
         host.id, ("len(join([{'name': n} for n in range(60)], [{'name': n, 'city': 1} for n in range(60)]))", "60")
     )
     asked = (f"__import__('builtins').exec({read!r}, globals()) or {probe[0]}", probe[1])
-    claim = says("performance", "Ten times faster, same results.")
+    claim = says_faster(host.speed)
     return Work(changes, claim=claim, given="nothing", extra=(asked,), facts=frozenset({"keeps"}))
 
 
