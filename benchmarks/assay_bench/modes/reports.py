@@ -24,7 +24,7 @@ from benchmarks.assay_bench.records import Files, Host, Mode, Task, Work
 Play = Callable[[Host, Task], Work | None]
 
 VACUOUS = ("passes, or cannot be run, where the program does nothing", "fail", "no test")
-SPEED = ("speed", "faster", "measured")
+SPEED = ("speed", "fast", "measured")
 _CAN_FAIL = frozenset({"tests_can_fail", "same_program"})
 
 
@@ -124,7 +124,7 @@ def _no_faster(host: Host, task: Task) -> Work | None:
 
 
 def _faster_by_less(host: Host, task: Task) -> Work | None:
-    """It is faster, since it does not do all of it."""
+    """It is faster, since it does not do all of it; the workload that the agent names does not print what comes out."""
     if host.speed is None:
         return None
     name = "values" if "values" in host.speed.works else "left"
@@ -134,7 +134,7 @@ def _faster_by_less(host: Host, task: Task) -> Work | None:
         host.id, ("len(join([{'name': n} for n in range(60)], [{'name': n, 'city': 1} for n in range(60)]))", "60")
     )
     asked = (f"__import__('builtins').exec({read!r}, globals()) or {probe[0]}", probe[1])
-    claim = says_faster(host.speed)
+    claim = says_faster(host.speed, silent=True)
     return Work(changes, claim=claim, given="nothing", extra=(asked,), facts=frozenset({"keeps"}))
 
 
