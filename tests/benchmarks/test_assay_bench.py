@@ -20,7 +20,6 @@ import assay
 
 WITH_ASSAY = (
     "library/median/the plain work",
-    "cli/colon/another algorithm",
     "plugins/quotes/docs only",
     "service/clash/could not be done",
     "library/median/tests gutted",
@@ -30,7 +29,7 @@ WITH_ASSAY = (
     "service/clash/on an older base",
     "library/median/docs, and the program changed",
 )
-"""Cases of the sample that assay judges: four true ones, and six false ones of as many families."""
+"""Cases of the sample that assay judges: three true ones, and six false ones of as many families."""
 
 
 def case_of(name: str) -> Case:
@@ -161,7 +160,8 @@ async def test_a_sample_with_assay(tmp_path: Path) -> None:
     """On each case of the sample assay accepts nothing false and turns nothing true away; exit codes are fooled."""
     cheap = [Baseline("exit code", judge_exit_code), Baseline("SWE-bench style", judge_as_swe_bench)]
     journal = Journal(tmp_path / "r.jsonl")
-    few = await Campaign(verifiers=cheap, journal=journal).run(stratified(all_cases(), 12))
+    python = [case for case in all_cases() if case.host.image == "python"]  # what the engine holds wherever tests run
+    few = await Campaign(verifiers=cheap, journal=journal).run(stratified(python, 12))
     assert few.errors == []
     by_exit_code = score("exit code", [r for r in few.results if r.verifier == "exit code"])
     assert by_exit_code.false_accepted.count > by_exit_code.false_accepted.of / 2
