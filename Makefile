@@ -1,5 +1,5 @@
 # Thin: each target is a script. Settings: see scripts/environment.sh.
-.PHONY: help setup demo test check chaos bench image clean-engine clean
+.PHONY: help setup demo test check chaos bench bench-claims image clean-engine clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ chaos: ## only the tests that kill the program at every point
 
 bench: ## the benchmarks, each of which prints a table
 	@scripts/bench.sh
+
+bench-claims: ## assay-bench: who accepts false claims and turns true ones away (SAMPLE=100, OPTIONS='--levels C')
+	@scripts/bench_claims.sh $(if $(SAMPLE),--sample $(SAMPLE)) $(OPTIONS)
 
 image: ## build the sandbox image anew
 	@scripts/setup.sh image
