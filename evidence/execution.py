@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
-from assay.evidence.environment import canary_of
+from assay.evidence.environment import canary_of, place_in, workspace_of
 from assay.evidence.probe_calls import Probe
 from assay.evidence.relay import Relay, ask_outside, sent_texts
 from assay.evidence.reported import run_reported
@@ -259,7 +259,7 @@ class Bench:
         self._promised = max(0, self._promised - 1)
         sandbox = await self._sandboxes.open(place_in(self._profile, order.surroundings), owner)
         try:
-            await sandbox.put_tree(tree, self._git.contents, root=_workspace(order))
+            await sandbox.put_tree(tree, self._git.contents, root=workspace_of(order.surroundings))
             yield sandbox
         finally:  # nobody has to wait until it is gone but whoever ends the proof
             self._closing.append(asyncio.get_running_loop().create_task(sandbox.close()))
@@ -289,7 +289,7 @@ class Bench:
                 order, name, known.argv, known.environment, started, ran.result, outcomes, ran.report.trouble
             )
         contents = self._git.contents
-        workspace = _workspace(order)
+        workspace = workspace_of(order.surroundings)
         run = await asyncio.to_thread(
             lambda: prepare(
                 project,
@@ -389,18 +389,6 @@ class Bench:
             trouble=f"the sandbox was lost: {error.message}",
         )
         return await self._record(lost)
-
-
-def place_in(profile: SandboxProfile, surroundings: Surroundings | None) -> SandboxProfile:
-    """Return the profile with the machine's name and the share of its processors that surroundings have."""
-    if surroundings is None:
-        return profile
-    limits = profile.limits.model_copy(update={"cpus": round(profile.limits.cpus * surroundings.share, 2)})
-    return profile.model_copy(update={"hostname": surroundings.host, "limits": limits})
-
-
-def _workspace(order: Order) -> str:
-    return posixpath.join(WORKSPACE, order.surroundings.folder).rstrip("/") if order.surroundings else WORKSPACE
 
 
 def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:
