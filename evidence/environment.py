@@ -6,6 +6,7 @@ with no network, only variables that are named here, and nothing in it that an a
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
@@ -14,8 +15,10 @@ from assay.evidence.expectations import Standing
 from assay.evidence.facts import Book, Subject
 from assay.policies.settings import ProjectSettings, Settings
 from assay.records.egress import Egress
+from assay.records.evidence import Surroundings
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
+from assay.sandboxes.protocol import WORKSPACE
 
 _VARIABLES: Final = {
     "HOME": "/tmp",  # noqa: S108 - a path inside the sandbox
@@ -107,6 +110,19 @@ def seal(settings: Settings) -> SandboxProfile:
     variables = {**_VARIABLES, **profile.environment}
     sealed = {"workspace": "read-write", "warm": 0, "environment": variables, "egress": Egress()}
     return profile.model_copy(update=sealed)
+
+
+def place_in(profile: SandboxProfile, surroundings: Surroundings | None) -> SandboxProfile:
+    """Return the profile with the machine's name and the share of its processors that surroundings have."""
+    if surroundings is None:
+        return profile
+    limits = profile.limits.model_copy(update={"cpus": round(profile.limits.cpus * surroundings.share, 2)})
+    return profile.model_copy(update={"hostname": surroundings.host, "limits": limits})
+
+
+def workspace_of(surroundings: Surroundings | None) -> str:
+    """Return where a tree lies in these surroundings."""
+    return WORKSPACE if surroundings is None else posixpath.join(WORKSPACE, surroundings.folder).rstrip("/")
 
 
 def canary_tree(canary: Canary) -> tuple[Tree, Mapping[str, bytes]]:

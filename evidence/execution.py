@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,8 +15,9 @@ from pydantic import JsonValue
 
 from assay.errors import SandboxLost
 from assay.evidence.commands import read_command
-from assay.evidence.environment import canary_of
+from assay.evidence.environment import canary_of, place_in, workspace_of
 from assay.evidence.probe_calls import Probe
+from assay.evidence.relay import Relay, ask_outside, sent_texts
 from assay.evidence.reported import run_reported
 from assay.evidence.runner_junit import without_reports
 from assay.evidence.runner_node import node_launcher
@@ -78,6 +80,8 @@ class Order:
     """For what it is executed anew, although the same was executed for something else."""
     plain: bool = False
     """Whether the repository's own way of running tests is left out: the canary's."""
+    worker: str | None = None
+    """Git tree of the program, where it runs in a sandbox of its own and the judge asks it from outside (S9)."""
     check: Check | None = None
     """A command in the place of tests. A check that expects tests is an order for those tests instead."""
     probe: Probe | None = None
@@ -154,6 +158,7 @@ class Bench:
             "modules": list(order.modules),
             "select": None if order.select is None else list(order.select),
             "arguments": list(order.arguments),
+            "worker": None if order.worker is None else [order.worker, digest_of(list(sent_texts()))],
             "check": None if order.check is None else order.check.model_dump(mode="json"),
             "surroundings": None if order.surroundings is None else order.surroundings.model_dump(mode="json"),
             "until": [list(ids) for ids in order.until],
@@ -235,14 +240,27 @@ class Bench:
 
     async def _try(self, order: Order, name: str) -> Evidence:
         tree = without_reports(self._settings.project, await self._git.tree(order.tree))
+        async with self._opened(order, tree, name) as sandbox:
+            if order.check is not None:
+                return await self._command(sandbox, order, order.check, name)
+            if order.worker is None:
+                return await self._tests(sandbox, order, tree, name)
+            program = await self._git.tree(order.worker)
+            async with self._opened(order, program, name) as worker:
+                asked = await ask_outside(sandbox, worker, tree, program, self._settings)
+                made = await self._tests(sandbox, order, tree, name, asked)
+                await worker.processes()  # raises where it was lost: what the judge saw then says nothing
+                return made
+
+    @asynccontextmanager
+    async def _opened(self, order: Order, tree: Tree, name: str) -> AsyncIterator[Sandbox]:
+        """Give a fresh sandbox with a tree in it."""
         owner = SandboxOwner(run=self._run, role="check", step=name)
         self._promised = max(0, self._promised - 1)
         sandbox = await self._sandboxes.open(place_in(self._profile, order.surroundings), owner)
         try:
-            await sandbox.put_tree(tree, self._git.contents, root=_workspace(order))
-            if order.check is not None:
-                return await self._command(sandbox, order, order.check, name)
-            return await self._tests(sandbox, order, tree, name)
+            await sandbox.put_tree(tree, self._git.contents, root=workspace_of(order.surroundings))
+            yield sandbox
         finally:  # nobody has to wait until it is gone but whoever ends the proof
             self._closing.append(asyncio.get_running_loop().create_task(sandbox.close()))
 
@@ -256,7 +274,9 @@ class Bench:
         outcomes = (read_command(check, result),)
         return self._evidence(order, name, check.command, variables, started, result, outcomes)
 
-    async def _tests(self, sandbox: Sandbox, order: Order, tree: Tree, name: str) -> Evidence:
+    async def _tests(
+        self, sandbox: Sandbox, order: Order, tree: Tree, name: str, outside: Relay | None = None
+    ) -> Evidence:
         started = self._clock.now()
         project = canary_of(self._settings.project).project if order.plain else self._settings.project
         if project.runner != "pytest":
@@ -269,7 +289,7 @@ class Bench:
                 order, name, known.argv, known.environment, started, ran.result, outcomes, ran.report.trouble
             )
         contents = self._git.contents
-        workspace = _workspace(order)
+        workspace = workspace_of(order.surroundings)
         run = await asyncio.to_thread(
             lambda: prepare(
                 project,
@@ -286,6 +306,8 @@ class Bench:
         )
         if order.probe is not None:
             run = with_probe(run, order.probe, self._settings.proof.seconds)
+        if outside is not None:
+            run = outside.told(run)
         for path, data in run.files.items():
             await sandbox.write(path, data)
         variables = environment(project, workspace) | self._surrounding(order)
@@ -303,6 +325,8 @@ class Bench:
         report = read_report(result, run)
         made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
         output = f"{made.output}\n[{run.control} is the judge's own and has to fail]"
+        if order.worker is not None:
+            output += f"\n[the program, tree {order.worker}, ran in another sandbox, and was asked from this one]"
         return made.model_copy(update={"output": output, "touched": dict(report.touched), "observed": report.observed})
 
     def _surrounding(self, order: Order) -> dict[str, str]:
@@ -365,18 +389,6 @@ class Bench:
             trouble=f"the sandbox was lost: {error.message}",
         )
         return await self._record(lost)
-
-
-def place_in(profile: SandboxProfile, surroundings: Surroundings | None) -> SandboxProfile:
-    """Return the profile with the machine's name and the share of its processors that surroundings have."""
-    if surroundings is None:
-        return profile
-    limits = profile.limits.model_copy(update={"cpus": round(profile.limits.cpus * surroundings.share, 2)})
-    return profile.model_copy(update={"hostname": surroundings.host, "limits": limits})
-
-
-def _workspace(order: Order) -> str:
-    return posixpath.join(WORKSPACE, order.surroundings.folder).rstrip("/") if order.surroundings else WORKSPACE
 
 
 def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:

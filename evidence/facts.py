@@ -43,13 +43,16 @@ Variant = Literal[
     "ablated",
     "covered",
     "recorded",
+    "outside",
+    "outside-base",
 ]
 """Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
-of the change, and the head while its lines are counted (S13); the base while its calls are noted (S11).
+of the change, and the head while its lines are counted (S13); the base while its calls are noted (S11); one of the two
+with the judge outside (S9).
 """
 
-BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded"})
+BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base"})
 """The variants with the base's source."""
 
 

@@ -95,15 +95,7 @@ class Layout:
 
     def module_names(self) -> frozenset[str]:
         """Return the dotted names of the modules and packages that the base's source roots offer."""
-        names: set[str] = set()
-        roots = {posixpath.normpath(posixpath.join(self.project.root, part)) for part in self.project.source_roots}
-        for path in self.base:
-            for root in roots:
-                inside = path if root == "." else path.removeprefix(root + "/")
-                if path.endswith(".py") and (root == "." or inside != path):
-                    parts = inside.removesuffix(".py").removesuffix("/__init__").split("/")
-                    names |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
-        return frozenset(names)
+        return module_names(self.project, self.base)
 
     def _is_module(self, path: str) -> bool:
         """Return whether a file of the trusted side holds tests by its name, as the runner sees it."""
@@ -123,6 +115,19 @@ class Layout:
         if root == ".":
             return path
         return path.removeprefix(root + "/") if path.startswith(root + "/") else None
+
+
+def module_names(project: ProjectSettings, tree: Iterable[str]) -> frozenset[str]:
+    """Return the dotted names of the modules and packages that a project's source roots offer."""
+    names: set[str] = set()
+    roots = {posixpath.normpath(posixpath.join(project.root, part)) for part in project.source_roots}
+    for path in tree:
+        for root in roots:
+            inside = path if root == "." else path.removeprefix(root + "/")
+            if path.endswith(".py") and (root == "." or inside != path):
+                parts = inside.removesuffix(".py").removesuffix("/__init__").split("/")
+                names |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+    return frozenset(names)
 
 
 async def lay_out(git: GitStore, settings: Settings, case: Case, adopted: Adopted) -> Layout:

@@ -6,7 +6,7 @@ C: inside of it, without.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from assay.evidence.expectations import Standing
@@ -14,6 +14,7 @@ from assay.evidence.facts import Book, Subject
 from assay.evidence.grounds import Open, counting_ids
 from assay.evidence.held_out import ids_of, subject_of
 from assay.evidence.matrix import brought_ids, needed_ids
+from assay.evidence.outside import Outside, outside_of, reason_of
 from assay.evidence.twin_runs import Twin, blind_value, read_twin, twin_of
 from assay.records.claims import ClaimKind
 from assay.records.verdicts import Level
@@ -28,71 +29,79 @@ def weakest(*levels: Level) -> Level:
 
 def level_of_requirement(book: Book, requirement: str) -> Level:
     """Return the level of a requirement that holds: that of the weakest test that states it."""
-    stated = [s for s in book.facts.case.trusted.stated if s.requirement == requirement]
-    ids = [(subject_of(s), i) for s in stated for i in ids_of(book, s)]
-    return "B" if ids and all(twin_of(book, subject, i) is Twin.WORKS for subject, i in ids) else "C"
+    return _requirement(book, requirement)[0]
 
 
 def level_of_claim(book: Book) -> Level:
     """Return the level of a claim that is proven."""
-    return weakest("B", *(level for level, _ in _parts(book)))
+    return weakest("A" if book.facts.level == "A" else "B", *(level for level, _ in _parts(book)))
 
 
 def shortfalls(book: Book) -> Iterator[Open]:
     """Yield why a claim does not reach the level that is asked for."""
     asked = book.facts.level
-    if asked == "A":
-        yield Open(
-            "level A was asked for, and its judge outside of the judged process is not there",
-            "Is level B enough for this claim?",
-        )
-    if asked != "C":
-        for level, why in _parts(book):
-            if level == "C":
-                yield Open(f"level {asked} was asked for and not reached: {why}", f"Is level C enough here? {why}.")
+    for level, why in _parts(book):
+        if weakest(level, asked) != asked:
+            yield Open(f"level {asked} was asked for and not reached: {why}", f"Is level {level} enough here? {why}.")
 
 
 def _parts(book: Book) -> Iterator[tuple[Level, str]]:
-    """Yield the level of each part of a proof, with what it lacks where that is C."""
+    """Yield the level of each part of a proof, with what it lacks for the next one."""
     facts = book.facts
     if facts.project.runner != "pytest":
         yield "C", f"the results of the runner {facts.project.runner} are written by the processes that are judged"
     for requirement in facts.case.requirements:
-        level = level_of_requirement(book, requirement.id)
-        yield level, f"requirement {requirement.id}: {_lack_of(book, requirement.id)}"
+        level, why = _requirement(book, requirement.id)
+        yield level, f"requirement {requirement.id}: {why}"
     if facts.program_changed:  # else it is the base's own program that runs its tests
         yield _regression(book)
     match facts.case.claim.draft.kind:
         case ClaimKind.FIX | ClaimKind.FEATURE if not facts.case.requirements:
             counting = counting_ids(book)
             twins = [twin_of(book, s, i) for i in counting for s in (Subject.BROUGHT, Subject.REGRESSION)]
-            works = Twin.WORKS in twins or not counting
-            yield (
-                ("B" if works else "C"),
-                "no test that fails without the change fails when its expectations are perturbed",
-            )
+            if counting and Twin.WORKS not in twins:
+                yield "C", "no test that fails without the change fails when its expectations are perturbed"
+            else:
+                own = set(brought_ids(book))
+                yield _outside(book, [(Subject.BROUGHT if i in own else Subject.REGRESSION, i) for i in counting])
         case ClaimKind.TESTS:
             head = book.first(Subject.BROUGHT, "head")
             for test in brought_ids(book):
                 if head is not None and head.stand(test) is Standing.PASSED:
                     twin = twin_of(book, Subject.BROUGHT, test)
-                    yield ("B" if twin is Twin.WORKS else "C"), f"{test} {twin.value}"
+                    works = twin is Twin.WORKS
+                    yield _outside(book, [(Subject.BROUGHT, test)]) if works else ("C", f"{test} {twin.value}")
         case _:
             return
 
 
-def _lack_of(book: Book, requirement: str) -> str:
-    for stated in book.facts.case.trusted.stated:
-        if stated.requirement != requirement:
-            continue
-        subject = subject_of(stated)
-        for test in ids_of(book, stated):
-            twin = twin_of(book, subject, test)
-            if twin is not Twin.WORKS:
-                name = "a held-out test" if stated.held_out else test
-                value = f" ({blind_value(book, subject, test)})" if twin is Twin.BLIND else ""
-                return f"{name} {twin.value}{value}"
-    return ""
+def _requirement(book: Book, requirement: str) -> tuple[Level, str]:
+    stated = [s for s in book.facts.case.trusted.stated if s.requirement == requirement]
+    ids = [(subject_of(s), i) for s in stated for i in ids_of(book, s)]
+    if not ids:
+        return "C", "no trusted test states it"
+    for subject, test in ids:
+        twin = twin_of(book, subject, test)
+        if twin is not Twin.WORKS:
+            value = f" ({blind_value(book, subject, test)})" if twin is Twin.BLIND else ""
+            return "C", f"{_name(subject, test)} {twin.value}{value}"
+    if not any(s.held_out for s in stated):
+        return "B", "no held-out test states it"
+    return _outside(book, ids)
+
+
+def _outside(book: Book, ids: Iterable[tuple[Subject, str]]) -> tuple[Level, str]:
+    """Return the level of tests whose twins work: A where each also holds with the judge outside (S9)."""
+    for subject, test in ids:
+        stand, reason = outside_of(book, subject, test), reason_of(book, subject, test)
+        if stand is not Outside.HOLDS:
+            told = f": {reason}" if reason and subject is not Subject.HELD_OUT else ""
+            return "B", f"{_name(subject, test)} {stand.value}{told}"
+    return "A", ""
+
+
+def _name(subject: Subject, test: str) -> str:
+    return "a held-out test" if subject is Subject.HELD_OUT else test
 
 
 def _regression(book: Book) -> tuple[Level, str]:
@@ -100,7 +109,7 @@ def _regression(book: Book) -> tuple[Level, str]:
     with the change, too; ids without such expectations are named in S8 and carry nothing.
     """
     if not needed_ids(book):
-        return "B", ""
+        return "A", ""
     base, head = book.first(Subject.REGRESSION, "twin-base"), book.first(Subject.REGRESSION, "twin")
     if head is None or base is None or not (head.whole and base.whole):
         return "C", "the base's tests were not run with perturbed expectations"
@@ -112,7 +121,7 @@ def _regression(book: Book) -> tuple[Level, str]:
         return "C", f"{lost[0]} {read_twin(head, lost[0], secret).value}, and did not at the base"
     if not able and _rests_on_regression(book):
         return "C", "no test of the base fails when its expectations are perturbed"
-    return "B", ""
+    return _outside(book, [(Subject.REGRESSION, i) for i in able])
 
 
 def _rests_on_regression(book: Book) -> bool:

@@ -2,7 +2,8 @@
 
 S0 claim, S1 adoption, S2 tree policy, S3 diff flags; then, in sealed sandboxes (S4) and with the trusted overlay (S5),
 the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10), and calls done
-again (S11). The judge makes the verdict of it, and the ledger keeps everything.
+again (S11); where level A is asked for, the tests with the judge outside (S9). The judge makes the verdict of it, and
+the ledger keeps everything.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from assay.evidence.jitter import jitter_refutations, run_jitter
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.meters import run_meter
+from assay.evidence.outside import run_outside
 from assay.evidence.probe import run_probe
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
 from assay.evidence.tree_policy import examine_tree
@@ -138,6 +140,7 @@ class Assayer:
                 await run_meter(trials)  # S15
                 if facts.project.runner == "pytest":
                     await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
+                    await run_outside(trials, self._settings.proof.twins)  # S9
                     await run_jitter(trials, self._settings.proof.jittered, trials.deadline)  # S12
                     if not any(jitter_refutations(trials.book)):
                         await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13

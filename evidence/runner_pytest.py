@@ -36,7 +36,7 @@ PRELUDE: Final = 'mkdir -p "$HOME"; n={}; while [ $n -gt 0 ]; do (:); n=$((n-1))
 """What makes surroundings from inside: the home, and processes that come and go."""
 
 _PYTEST_ONLY: Final = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
-_INI_FILES: Final = (*_PYTEST_ONLY, "pyproject.toml", "tox.ini", "setup.cfg")
+INI_FILES: Final = (*_PYTEST_ONLY, "pyproject.toml", "tox.ini", "setup.cfg")
 """In the order in which pytest 9 looks for them."""
 
 REFUSED: Final = "pytest refused its arguments or its configuration (exit code 4)"
@@ -148,7 +148,7 @@ def find_configuration(
     project: ProjectSettings, tree: Tree, contents: Contents, workspace: str = WORKSPACE
 ) -> str | None:
     """Return the path in the sandbox of the file that configures pytest in `tree`; None where no file does."""
-    for name in _INI_FILES:
+    for name in INI_FILES:
         path = posixpath.normpath(posixpath.join(project.root, name))
         file = tree.get(path)
         if file is not None and _configures_pytest(name, contents.read(file.oid)):

@@ -13,6 +13,7 @@ from assay.evidence.held_out import Weight, weigh
 from assay.evidence.jitter import jitter_step
 from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, needed_ids
 from assay.evidence.meters import meter_step
+from assay.evidence.outside import outside_step
 from assay.evidence.probe_findings import probe_step
 from assay.evidence.refutation import TESTS, suspects
 from assay.evidence.twin_runs import twin_step
@@ -32,6 +33,7 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         _matrix,
         _controls,
         twin_step,
+        outside_step,
         _held_out,
         probe_step,
         jitter_step,

@@ -30,6 +30,8 @@ _PURPOSES: Final[dict[Variant, str]] = {
     "ablated": " without a part of the change",
     "covered": " with coverage",
     "recorded": " with calls noted",
+    "outside": " with the judge outside",
+    "outside-base": " with the judge outside",
 }
 
 
@@ -109,6 +111,7 @@ class Trials:
         variant: Variant,
         *,
         tree: str | None = None,
+        worker: str | None = None,
         part: str = "",
         replicate: int = 0,
         modules: tuple[str, ...] = (),
@@ -126,6 +129,7 @@ class Trials:
             subject: whose tests.
             variant: of which source, and how it or its tests were altered.
             tree: git tree to lay down; None is what the layout has for subject and variant.
+            worker: git tree of the program, where it runs apart from the tests; None: `tree` has it.
             part: of what it is a trial, where a variant has several.
             replicate: number of the repetition.
             modules: test files; none means the whole suite.
@@ -145,6 +149,7 @@ class Trials:
             commit=self._commit(cell),
             tree=await self._tree(subject, variant, cell) if tree is None else tree,
             overlay=given.get(subject),
+            worker=worker,
             replicate=replicate,
             modules=modules,
             select=select,

@@ -111,7 +111,9 @@ class ProofSettings(Record):
 
     level: Literal["A", "B", "C"] | None = None
     """Least level at which a claim counts as proven. C: by its tests. B: by tests that were seen to fail when their
-    expectations are perturbed, too. Left out, it is B for pytest, and C for other runners, which reach no more."""
+    expectations are perturbed, too. A: by such tests, some of them held out, with the judge in one sandbox and the
+    program in another; what needs more than plain values to cross stays at B. Left out, it is B for pytest, and C for
+    other runners, which reach no more."""
     budget_seconds: Annotated[float, Field(gt=0)] | None = None
     """Time for the proof of one claim. What is left when it is over is not begun, and the verdict names it: steps
     that only add to a proof are left out, and without one that it needs the claim is inconclusive."""

@@ -30,7 +30,7 @@ from assay.records.sandboxes import (
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
 from assay.sandboxes.fake_commands import run_built_in
 from assay.sandboxes.profiles import HOME, base_environment, check_profile
-from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, WorkKeeper
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Attend, WorkKeeper
 from assay.sandboxes.trees import Change, TreeView, check_links, is_link
 
 _SUCCESS: Final = Exited(code=0)
@@ -300,6 +300,11 @@ class FakeSandbox:
         there = {blob_id(file.data) for file in self.files.values()}
         self._given = (self._given & there) | fresh.keys()
         return TakenTree(tree, fresh)
+
+    async def attend(self, serve: Attend, *, connections: int) -> None:
+        """Refuse: nothing in a dictionary can connect."""
+        self._check()
+        raise SandboxRefused("A fake sandbox runs nothing that could connect.", next_step="use a real one")
 
     async def processes(self) -> tuple[Process, ...]:
         """Return nothing: no process runs."""

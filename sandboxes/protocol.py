@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -17,6 +17,26 @@ HELD_OUT: Final = "/held_out"
 
 REPORT_DESCRIPTOR: Final = 3
 """Descriptor on which a command that is run with `report=True` may write what `CommandResult.report` holds."""
+
+
+class Peer(Protocol):
+    """The sandbox's end of one connection."""
+
+    async def read(self) -> bytes:
+        """Return what came next; empty at the end. Raises ConnectionError when it was cut off."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, and wait while too much is on its way; raises ConnectionError."""
+        ...
+
+    async def gone(self) -> None:
+        """Return once it is known that the other end is closed, whatever of it is still unread."""
+        ...
+
+
+Attend = Callable[[Peer], Awaitable[None]]
+"""Serves one connection; when it returns, what it wrote is delivered and the connection ends."""
 
 
 class Sandbox(Protocol):
@@ -85,6 +105,13 @@ class Sandbox(Protocol):
         that were refused.
 
         Raises SandboxRefused, naming the path, for devices, sockets, FIFOs and links that leave the tree.
+        """
+        ...
+
+    async def attend(self, serve: Attend, *, connections: int) -> None:
+        """Let commands connect to port 3128 of 127.0.0.1, and serve each connection on this side, so many at a time.
+
+        Raises SandboxRefused where the sandbox has a way out already, or can have none.
         """
         ...
 

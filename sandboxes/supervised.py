@@ -15,6 +15,7 @@ from assay.errors import DiskFull, SandboxLost, SandboxRefused
 from assay.records.sandboxes import CommandResult, Image, OutOfMemory, Process, SandboxOwner, SandboxProfile, TimedOut
 from assay.records.trees import Contents, TakenTree, Tree
 from assay.sandboxes.channel import Channel
+from assay.sandboxes.egress.tunnel import Tunnel
 from assay.sandboxes.egress.ways import WayOut, WaysOut
 from assay.sandboxes.frames import (
     HelperDied,
@@ -26,7 +27,7 @@ from assay.sandboxes.frames import (
     encode_run,
     split_chunks,
 )
-from assay.sandboxes.protocol import WORKSPACE
+from assay.sandboxes.protocol import WORKSPACE, Attend
 from assay.sandboxes.transfer import TreeTransfer
 
 Body = Callable[[], AsyncIterator[bytes]]
@@ -61,7 +62,7 @@ class SupervisedSandbox:
         self._hold = hold
         self._ran_out_of_memory = ran_out_of_memory
         self._closing: asyncio.Task[None] | None = None
-        self._way_out: WayOut | None = None
+        self._way_out: WayOut | Tunnel | None = None
         self._transfer = TreeTransfer(self._ask, profile)
         if used:  # its workspace is not the empty one of a new sandbox
             with self._transfer.disturbed():
@@ -214,6 +215,13 @@ class SupervisedSandbox:
     async def let_out(self, ways: WaysOut, owner: SandboxOwner) -> None:
         """Open the way out that the profile grants, before the first command; raises SandboxLost, SandboxRefused."""
         self._way_out = await ways.open(self._channel, self._profile, owner, self._name)
+
+    async def attend(self, serve: Attend, *, connections: int) -> None:
+        """Let commands connect to this side; see `Sandbox.attend`."""
+        if self._way_out is not None:
+            raise SandboxRefused("The sandbox has a way out already.", next_step="take `egress` out of its profile")
+        tunnel = self._way_out = Tunnel(self._channel, serve, connections=connections)
+        await tunnel.start()
 
     async def close(self) -> None:
         """Kill everything in it and remove it; a close that is cancelled goes on in the background."""

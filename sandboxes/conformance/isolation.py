@@ -11,6 +11,7 @@ from assay.records.trees import REGULAR, blob_id
 from assay.sandboxes.conformance.cases import Subject, case, expect, expect_equal, expect_raises
 from assay.sandboxes.conformance.trees import Blobs, example_tree
 from assay.sandboxes.profiles import has_own_kernel
+from assay.sandboxes.protocol import Peer
 
 SMALL = Limits(memory_mb=192, workspace_mb=24, scratch_mb=16, inodes=2000, processes=64)
 
@@ -28,6 +29,21 @@ async def _expect_usable(subject: Subject) -> None:
     result = await subject.sandbox.run(["echo", "still here"])
     expect_equal((result.ending, result.stdout.data), (Exited(code=0), b"still here\n"), "the next command")
     expect_equal(await subject.sandbox.processes(), (), "processes that are left")
+
+
+@case(isolation=True)
+async def is_attended(subject: Subject) -> None:
+    """What commands send to the one port is attended on this side, and other ports lead nowhere."""
+
+    async def double(peer: Peer) -> None:
+        while data := await peer.read():
+            await peer.write(data * 2)
+
+    await subject.sandbox.attend(double, connections=2)
+    shell = "exec 5<>/dev/tcp/127.0.0.1/{}; echo -n twice >&5; head -c 10 <&5"
+    said = await subject.sandbox.run(["bash", "-c", shell.format(3128)], timeout=20)
+    expect_equal(said.stdout.data, b"twicetwice", "what came back")
+    expect(not (await subject.sandbox.run(["bash", "-c", shell.format(3129)])).ok, "another port must be closed")
 
 
 @case(isolation=True)

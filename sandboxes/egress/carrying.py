@@ -10,7 +10,8 @@ import h11
 
 from assay.policies.egress import as_address, plain_host
 from assay.sandboxes.egress.hello import read_hello
-from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Peer, Refused, answer_headers
+from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Refused, answer_headers
+from assay.sandboxes.protocol import Peer
 
 _READ: Final = 32_768
 _SUCCESS: Final = 200

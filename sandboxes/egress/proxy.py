@@ -21,7 +21,8 @@ from assay.records.egress import Egress, EgressEvent
 from assay.sandboxes.egress.addresses import Resolve, connect, open_addresses
 from assay.sandboxes.egress.carrying import Carrier, Meter, Spent
 from assay.sandboxes.egress.hello import ALERT_MEANT_OTHER
-from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Peer, Refused, read_request, refusal_answer
+from assay.sandboxes.egress.requests import HEAD_MAX, Asked, Refused, read_request, refusal_answer
+from assay.sandboxes.protocol import Peer
 
 Record = Callable[[EgressEvent], Awaitable[None]]
 """Is told of everything that happens to a request; what it raises keeps the request from happening."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 import h11
 
 from assay.policies.egress import plain_host, plain_port, split_host
+from assay.sandboxes.protocol import Peer
 
 HEAD_MAX: Final = 32_768
 """Longest head of a request or an answer, bytes."""
@@ -34,22 +35,6 @@ _OF_THE_CONNECTION: Final = frozenset(
 """What concerns one connection and not the next one (RFC 9110, 7.6.1)."""
 
 Headers = list[tuple[bytes, bytes]]
-
-
-class Peer(Protocol):
-    """The sandbox's end of one connection."""
-
-    async def read(self) -> bytes:
-        """Return what came next; empty at the end. Raises ConnectionError when it was cut off."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes, and wait while too much is on its way; raises ConnectionError."""
-        ...
-
-    async def gone(self) -> None:
-        """Return once it is known that the other end is closed, whatever of it is still unread."""
-        ...
 
 
 class Refused(Exception):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from enum import IntEnum
 from typing import Final
 
@@ -20,8 +20,8 @@ import structlog
 from assay.errors import SandboxLost, SandboxRefused
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.egress.environment import PORT
-from assay.sandboxes.egress.requests import Peer
 from assay.sandboxes.frames import CHUNK, HEADER, HelperDied, NotStarted, Refusal, decode_content, encode_frame
+from assay.sandboxes.protocol import Attend
 
 WINDOW: Final = 131_072
 """Bytes of one connection that may be on their way without a CREDIT, in each direction."""
@@ -46,9 +46,6 @@ class Part(IntEnum):
     CREDIT = 4
     CLOSED = 5
     END = 6
-
-
-Serve = Callable[[Peer], Awaitable[None]]
 
 
 class TunnelConnection:
@@ -119,7 +116,7 @@ class Tunnel:
         connections: served at a time; more wait in the sandbox.
     """
 
-    def __init__(self, channel: Channel, serve: Serve, *, connections: int) -> None:
+    def __init__(self, channel: Channel, serve: Attend, *, connections: int) -> None:
         self._channel = channel
         self._serve = serve
         self._most = connections

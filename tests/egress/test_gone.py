@@ -14,8 +14,8 @@ from tests.egress.servers import LOOPBACK, Names, Told
 from tests.sandboxes.test_channel import Peer, settle
 
 from assay.records.egress import Egress, EgressEvent
+from assay.sandboxes import protocol
 from assay.sandboxes.channel import Channel
-from assay.sandboxes.egress import requests
 from assay.sandboxes.egress import tunnel as tunnel_module
 from assay.sandboxes.egress.proxy import EgressProxy
 from assay.sandboxes.egress.tunnel import WINDOW, Part, Tunnel, TunnelConnection
@@ -29,7 +29,7 @@ GET = b"GET http://www.test:%d/ HTTP/1.1\r\nHost: www.test:%d\r\n\r\n"
 class PlayedTunnel:
     """A tunnel, and the sandbox's end of it."""
 
-    def __init__(self, serve: Callable[[requests.Peer], Awaitable[None]]) -> None:
+    def __init__(self, serve: Callable[[protocol.Peer], Awaitable[None]]) -> None:
         self.peer = Peer()
         self.channel = Channel(self.peer.write)
         self.tunnel = Tunnel(self.channel, serve, connections=MOST)
@@ -52,7 +52,7 @@ class PlayedTunnel:
 
 
 @contextlib.asynccontextmanager
-async def played(serve: Callable[[requests.Peer], Awaitable[None]]) -> AsyncIterator[PlayedTunnel]:
+async def played(serve: Callable[[protocol.Peer], Awaitable[None]]) -> AsyncIterator[PlayedTunnel]:
     """Yield a tunnel that listens, and close it."""
     made = PlayedTunnel(serve)
     starting = asyncio.ensure_future(made.tunnel.start())
@@ -73,7 +73,7 @@ class Stuck:
         self.released = asyncio.Event()
         self.served: list[bytes] = []
 
-    async def __call__(self, client: requests.Peer) -> None:
+    async def __call__(self, client: protocol.Peer) -> None:
         await self.released.wait()
         self.served.append(await client.read())
 

@@ -202,6 +202,17 @@ def check_case(kind: ClaimKind = ClaimKind.FIX, *, vacuous: bool = False) -> Rec
     return records
 
 
+def at_level_a(records: Records) -> Records:
+    """Return a case of which level A is asked: everything was seen with the judge outside, too."""
+    for subject in (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT):
+        asked = records.evidence.get(f"{subject.value}.twin.0.False.None".replace(" ", "-"))
+        base = records.evidence.get(f"{subject.value}.base.0.False.None".replace(" ", "-"))
+        if asked is not None and base is not None:
+            records.add(subject, "outside", map(passed, asked.expected), expected=asked.expected)
+            records.add(subject, "outside-base", base.outcomes)
+    return records.with_facts(level="A")
+
+
 def author_check(name: str = "own") -> Check:
     """Return a check of the author's own."""
     return Check(id=name, command=("true",))

@@ -16,7 +16,7 @@ from assay.records.evidence import TestOutcome
 from assay.records.sandboxes import Ending, Exited, OutOfMemory, Signalled, TimedOut
 from assay.records.verdicts import Step, Verdict, VerdictStatus
 
-from .books import STEPS, Records, author_check, check_case, failed, graph_case, passed
+from .books import STEPS, Records, at_level_a, author_check, check_case, failed, graph_case, passed
 
 PROVEN, REFUTED = VerdictStatus.PROVEN, VerdictStatus.REFUTED
 
@@ -33,12 +33,16 @@ def test_the_perfect_cases_are_proven(vacuous: bool) -> None:
         found = verdict(records)
         assert (found.status, found.level) == (PROVEN, "B"), found.reasons
         assert all(r.status is PROVEN for r in found.requirements)
+        outside = verdict(at_level_a(records))
+        assert (outside.status, outside.level) == (PROVEN, "A"), outside.reasons
+        assert all(r.level == "A" for r in outside.requirements)
 
 
-perfect = st.one_of(
+at_b = st.one_of(
     st.builds(graph_case, st.integers(0, 4), st.integers(1, 3), vacuous=st.booleans()),
     st.builds(check_case, st.sampled_from([ClaimKind.FIX, ClaimKind.FEATURE]), vacuous=st.booleans()),
 )
+perfect = at_b | at_b.map(at_level_a)
 
 BROKEN_ENDINGS: list[Ending | None] = [
     None,
