@@ -277,10 +277,10 @@ async def test_at_level_c_the_same_is_not_seen_without_twins(world: World, monke
         return None
 
     monkeypatch.setattr("assay.evidence.prove.run_twins", nothing)
-    settings = Settings(proof=ProofSettings(seconds=60, level="C"))
+    alone = ProofSettings(seconds=60, level="C", jittered=0, ablations=0, probed=0)
     base = await world.commit(BASE)
     head = await world.commit({"calc.py": CHOOSY}, base)
-    world.settings = settings
+    world.settings = Settings(proof=alone)
     verdict = await world.prove(base, head, ClaimKind.REFACTOR)
     assert (verdict.status, verdict.level) == (PROVEN, "C"), verdict.reasons
 
