@@ -125,6 +125,7 @@ class House:
     def assayer(self, settings: Settings, *, began: float | None = None) -> Assayer:
         """Return the proof under these settings, whose time counts from `began` (monotonic) where that is given."""
         from assay.evidence.prove import Assayer
+        from assay.store.signing import SigningKey
 
         return Assayer(
             git=self.git,
@@ -135,6 +136,7 @@ class House:
             clock=self.clock,
             cache=self.state.cache / "baselines",
             began=began,
+            signer=SigningKey(self.state.signing_key),
         )
 
 

@@ -160,6 +160,22 @@ def init(
 
 
 @app.command()
+def verify(
+    run: Run,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Folder for the signed statements and the public key.")
+    ] = None,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Recompute a run's ledger, and open the signature of each of its verdicts."""
+    with ending(as_json):
+        from assay.cli import verifying
+
+        verifying.verify(run, export, as_json=as_json, state=state)
+
+
+@app.command()
 def show(run: Run, as_json: Json = False, state: State = None) -> None:
     """Show a run: claims, verdicts, decisions, its report."""
     with ending(as_json):

@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from assay.evidence.ablation import run_ablation
 from assay.evidence.adopt import Adopted, adopt
+from assay.evidence.attestation import PAYLOAD_TYPE, Signer, attest
 from assay.evidence.baseline import BaselineCache
 from assay.evidence.blank import judge_blank
 from assay.evidence.claim import examine_claim
@@ -72,6 +73,7 @@ class Assayer:
         progress: told what is being executed, one sentence each.
         cache: folder for baselines that later runs may use; None keeps none.
         began: monotonic seconds from which the time for a proof counts; None: from when it is asked for.
+        signer: signs what the verdict says; None leaves it unsigned.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Assayer:
         progress: Callable[[str], None] | None = None,
         cache: Path | None = None,
         began: float | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self._git = git
         self._ledger = ledger
@@ -96,6 +99,7 @@ class Assayer:
         self._progress = progress
         self._cache = None if cache is None else BaselineCache(cache)
         self._began = began
+        self._signer = signer
 
     async def prove(self, case: Case) -> Verdict:
         """Examine a claim and return the verdict, recorded in the ledger with all evidence.
@@ -112,6 +116,7 @@ class Assayer:
         digest = await self._blobs.put(canonical_json(verdict))
         body: dict[str, JsonValue] = {
             "verdict": digest,
+            "attestation": await self._attest(case.run, verdict, digest),  # S16
             "claim": case.claim.id,
             "status": verdict.status.value,
             "level": verdict.level,
@@ -120,6 +125,12 @@ class Assayer:
         entry = await self._ledger.append(case.run, EntryKind.VERDICT_GIVEN, key, body, unit=case.claim.unit)
         _log.info("verdict_given", run=case.run, claim=case.claim.id, status=verdict.status.value)
         return Verdict.model_validate_json(await self._blobs.get(str(entry.body["verdict"])))
+
+    async def _attest(self, run: str, verdict: Verdict, digest: str) -> str | None:
+        if self._signer is None:
+            return None
+        statement = attest(run, verdict, digest, digest_of(self._settings))
+        return await self._blobs.put(self._signer.sign(statement, PAYLOAD_TYPE))
 
     async def _examine(self, case: Case, began: float) -> Verdict:
         claimed = examine_claim(case)  # S0

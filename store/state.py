@@ -49,6 +49,7 @@ class StateDirectory:
     blobs/              by digest
     git/                the bare store
     cache/              can be deleted at any time
+    keys/               that sign verdicts
     runs/ID/            transcripts/  report.html  lock
     ```
     """
@@ -102,6 +103,11 @@ class StateDirectory:
     def cache(self) -> Path:
         """What can be deleted at any time."""
         return self.root / "cache"
+
+    @property
+    def signing_key(self) -> Path:
+        """The key that signs verdicts; nothing that runs in a sandbox can reach it."""
+        return self.root / "keys" / "verdicts"
 
     def run(self, run: str) -> Path:
         """Return the directory of a run; raises RunError for what is no run id."""

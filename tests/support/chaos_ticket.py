@@ -19,10 +19,14 @@ from typing import Any
 UNITS = ("up", "down")
 
 _REPOSITORY: Mapping[str, str] = {
+    # Each execution of a proof is recorded in the same way: a few of them are enough to be killed at.
     "assay.toml": """\
 [proof]
 baseline_runs = 1
 seconds = 60
+jittered = 0
+ablations = 0
+probed = 0
 
 [agents.planner.rules]
 ask = ["execute(true)"]
