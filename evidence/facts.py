@@ -43,13 +43,14 @@ Variant = Literal[
     "ablated",
     "covered",
     "recorded",
+    "recorded-head",
     "outside",
     "outside-base",
 ]
 """Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
-of the change, and the head while its lines are counted (S13); the base while its calls are noted (S11); one of the two
-with the judge outside (S9).
+of the change, and the head while its lines are counted (S13); base and head while their calls are noted (S11); one of
+the two with the judge outside (S9).
 """
 
 BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base"})
@@ -123,6 +124,8 @@ class Facts(Record):
     """Test files of the base in whose place the trusted side put others."""
     test_files: frozenset[str] = frozenset()
     """Files that raised a failure and belong to the judge's side."""
+    watching: frozenset[str] = frozenset()
+    """Files of the head's program that import what looked at its runner at the base already (S11)."""
     jittered: int = 0
     """Other surroundings that the policy asks for (S12)."""
     parts: tuple[ChangedPart, ...] = ()

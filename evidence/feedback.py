@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assay.evidence.probe_witness import ALIKE
 from assay.records.verdicts import Verdict, VerdictStatus, Witness
 
 
@@ -31,6 +32,8 @@ _HEADLINES = {
 
 def _told_of(witness: Witness) -> str:
     if witness.held_out:
+        if witness.expected.endswith(ALIKE):
+            return f"Expected: {witness.expected}. What shows that it is not so is held out."
         if witness.requirement is None:
             return "Something that worked at the base does not work with the change."
         return f"Requirement {witness.requirement} does not hold. The test that shows it is held out."

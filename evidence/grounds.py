@@ -22,6 +22,7 @@ from assay.evidence.matrix import (
     needed_ids,
 )
 from assay.evidence.meters import meter_step, ratio
+from assay.evidence.probe_dressed import calls_that_look
 from assay.evidence.probe_findings import contradicting_calls
 from assay.evidence.refutation import (
     TESTS,
@@ -113,7 +114,7 @@ def refutations(book: Book) -> Iterator[Refuted]:
             reproduced=len(runs),
         )
         yield Refuted(f"the author's own check {check!r} does not hold at the head: {got}", witness)
-    for reason, shown_by in contradicting_calls(book):
+    for reason, shown_by in (*contradicting_calls(book), *calls_that_look(book)):
         yield Refuted(reason, shown_by)
 
 

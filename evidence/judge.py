@@ -18,6 +18,7 @@ from assay.evidence.held_out import Weight, ids_of, weigh
 from assay.evidence.jitter import jitter_points, jitter_refutations
 from assay.evidence.levels import level_of_claim, level_of_requirement, shortfalls
 from assay.evidence.matrix import needed_ids
+from assay.evidence.probe_dressed import looking_functions
 from assay.evidence.probe_findings import changed_behaviour
 from assay.evidence.steps import executed_steps
 from assay.records.evidence import Evidence
@@ -60,7 +61,7 @@ def judge(facts: Facts, evidence: Iterable[Evidence]) -> Verdict:
         steps=(*facts.steps, *executed_steps(book)),
         witness=grounds.refuted[0].witness if grounds.refuted else None,
         unproven_lines=unproven_lines(book),
-        flags=(*facts.flags, *changed_behaviour(book)),
+        flags=(*facts.flags, *changed_behaviour(book), *looking_functions(book)),
     )
 
 

@@ -24,6 +24,10 @@ _NOTHING: Final = 1e-15
 """What is left of numbers that cancel each other out."""
 
 
+_SHOWN: Final = 200
+"""Characters of a call or an answer in a sentence."""
+
+
 class Answer(Record):
     """What a call did."""
 
@@ -98,12 +102,19 @@ class Answers(Record):
     answers: dict[int, Answer]
 
 
-def read_answers(runs: Iterable[Evidence]) -> Answers:
-    """Return the answers of one side, from all of its executions together."""
+def read_answers(runs: Iterable[Evidence], *, dressed: bool = False) -> Answers:
+    """Return the answers of one side, from all of its executions together.
+
+    Args:
+        runs: the executions.
+        dressed: whether those are meant that were given as if a test ran, or the others.
+    """
     calls: dict[int, Call] = {}
     answers: dict[int, Answer] = {}
     for run in runs:
         for line in map(json.loads, filter(None, run.observed.split("\n"))):
+            if line.get("dressed", False) != dressed:
+                continue
             number, (kind, text) = line["call"]["id"], line["answer"]
             answer = Answer(kind=kind, text=text)
             if number not in calls:
@@ -135,6 +146,11 @@ def compare(base: Answer, head: Answer, call: Call) -> Literal["same", "differen
             return _compare_values(base, head, call)
         case _:
             return None
+
+
+def cut(text: str) -> str:
+    """Return a call or an answer as it stands in a sentence."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _same_error(base: Answer, head: Answer) -> bool:

@@ -25,7 +25,7 @@ Form = Literal["function", "staticmethod", "classmethod", "method"]
 
 
 class Function(Record):
-    """A public function of the base's program, and the calls that tests made of it."""
+    """A public function of the program, and the calls that tests made of it."""
 
     module: str
     file: str
@@ -37,6 +37,8 @@ class Function(Record):
     """How many of its arguments have defaults; the last ones by position."""
     calls: tuple[tuple[str, str, str], ...] = ()
     """Name, how the object was made, and arguments, each as a literal."""
+    tests: tuple[tuple[str, ...], ...] = ()
+    """For each call the ids of tests that made it, one of each file."""
     left_out: int = 0
     """Calls whose arguments are not plain."""
 
@@ -57,6 +59,10 @@ class Call(Record):
     """Whether a test made this call; else it is a variation of one."""
     unordered: bool = False
     """Whether the order of what it gives may be that of a set, which nobody promised."""
+    test: str = ""
+    """Id of the test that made it, where it is done as if that test ran."""
+    held_out: bool = False
+    """Whether only held-out tests make it, so that no author may see its arguments."""
 
     @property
     def function(self) -> str:
@@ -85,6 +91,8 @@ class Probe(Record):
     """Folders in which modules are looked for, as the tests had them."""
     passes: int = 1
     """How often each call is done, each time in a process with another hash seed."""
+    dressed: bool = False
+    """Whether each pass is done twice: once as if a test ran, and once not."""
 
 
 def _written(arguments: str) -> str:

@@ -8,8 +8,10 @@ from typing import Final, Literal
 
 from assay.evidence.expectations import Reading
 from assay.evidence.facts import Book, Facts, Subject
-from assay.evidence.probe_answers import UNSTEADY, Pair, compare, read_answers
+from assay.evidence.probe_answers import UNSTEADY, Pair, compare, cut, read_answers
 from assay.evidence.probe_calls import Call, recorded_functions
+from assay.evidence.probe_dressed import calls_that_look, dressed_reasons, find_looks
+from assay.evidence.probe_witness import program_of
 from assay.evidence.witness import bear_witness
 from assay.records.claims import ClaimKind
 from assay.records.evidence import Evidence, Side
@@ -18,8 +20,6 @@ from assay.records.verdicts import Flag, Step, Witness
 _MOST_SUSPECTED: Final = 20
 """Differing calls that are done again; one that reproduces is enough."""
 _EXAMPLES: Final = 3
-_SHOWN: Final = 200
-"""Characters of a call or an answer in a sentence."""
 
 _Outcome = Literal["passed", "failed", "flagged", "not_run"]
 _SIDES: Final[tuple[Side, ...]] = ("base", "head")
@@ -100,29 +100,17 @@ def contradicting_calls(book: Book) -> Iterator[tuple[str, Witness]]:
 
 
 def _contradiction(name: str, pair: Pair, shown: Evidence, book: Book) -> tuple[str, Witness]:
-    before, now = (_cut(text) for text in pair.shown)
+    before, now = map(cut, pair.shown)
     environment = {**shown.environment, "PYTHONPATH": ":".join(_paths(book))}
     witness = bear_witness(
-        shown.model_copy(update={"argv": ("python3", "-B", "-c", _program(pair.call)), "environment": environment}),
+        shown.model_copy(update={"argv": ("python3", "-B", "-c", program_of(pair.call)), "environment": environment}),
         book.facts.project,
         test=None,
-        expected=f"{_cut(pair.call.text)} {before}, as at the base",
-        got=f"{_cut(pair.call.text)} {now}",
+        expected=f"{cut(pair.call.text)} {before}, as at the base",
+        got=f"{cut(pair.call.text)} {now}",
         reproduced=book.facts.replicates,
     )
     return f"a refactoring keeps behaviour, and {name} changes it: {_example(pair)}", witness
-
-
-def _program(call: Call) -> str:
-    """Return Python that does a call, and prints what it gives and what it leaves of its arguments."""
-    lines = (
-        f"from {call.module} import {call.name.split('.')[0]}",
-        f"placed, named = {call.arguments}",
-        f"result = {call.target}(*placed, **named)",
-        "print(list(result) if hasattr(result, '__next__') else repr(result))",
-        "print('arguments after it:', placed, named)",
-    )
-    return "; ".join(lines)
 
 
 def _paths(book: Book) -> tuple[str, ...]:
@@ -155,11 +143,18 @@ def probe_step(book: Book) -> Step | None:
         return None
     evidence = book.evidence_of(Subject.PROBE)
     outcome, reasons = _went(book, noted)
+    looks = find_looks(book)
+    if any(True for _ in calls_that_look(book)):
+        outcome = "failed"
+    elif looks.by_function() and outcome != "failed":
+        outcome = "flagged"
+    elif looks.pairs and outcome == "not_run":
+        outcome = "passed"
     return Step(
         id="S11",
         title="Differential probe",
         outcome=outcome,
-        reasons=reasons,
+        reasons=(*reasons, *dressed_reasons(book)),
         evidence=evidence,
         seconds=book.seconds_of(evidence),
     )
@@ -199,8 +194,4 @@ def _is_declared(call: Call, facts: Facts) -> bool:
 
 def _example(pair: Pair) -> str:
     before, now = pair.shown
-    return f"{_cut(pair.call.text)} {_cut(before)} at the base, and {_cut(now)} with the change"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"{cut(pair.call.text)} {cut(before)} at the base, and {cut(now)} with the change"

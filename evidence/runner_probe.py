@@ -12,6 +12,7 @@ from assay.evidence.runner_pytest import PLACE, Run
 
 _NOTING: Final = "probe_recorder"
 _DOING: Final = "probe_replayer"
+_DRESS: Final = "probe_dress"
 _VALUES: Final = "probe_values"
 
 
@@ -26,13 +27,13 @@ def with_probe(run: Run, probe: Probe, seconds: float) -> Run:
     part = _DOING if probe.calls else _NOTING
     asked = {**probe.model_dump(mode="json"), "name": part, "seconds": seconds / 2}
     task = {**json.loads(run.stdin), "part": asked}
-    sent = {**run.files, **{f"{PLACE}/{name}.py": _source(name) for name in (part, _VALUES)}}
+    sent = {**run.files, **{f"{PLACE}/{name}.py": _source(name) for name in (part, _DRESS, _VALUES)}}
     return replace(run, stdin=json.dumps(task).encode(), files=sent)
 
 
 def probe_source() -> str:
     """Return the text of all parts that go into a sandbox."""
-    return "".join(_source(name).decode() for name in (_NOTING, _DOING, _VALUES))
+    return "".join(_source(name).decode() for name in (_NOTING, _DOING, _DRESS, _VALUES))
 
 
 def _source(name: str) -> bytes:

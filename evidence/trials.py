@@ -30,6 +30,7 @@ _PURPOSES: Final[dict[Variant, str]] = {
     "ablated": " without a part of the change",
     "covered": " with coverage",
     "recorded": " with calls noted",
+    "recorded-head": " with calls of the change's own suite noted",
     "outside": " with the judge outside",
     "outside-base": " with the judge outside",
 }
@@ -183,14 +184,15 @@ class Trials:
         await self._run(Subject.CANARY, "base", order)
 
     async def probe(self, variant: Variant, tree: Tree, probe: Probe, *, part: str = "", replicate: int = 0) -> None:
-        """Note the calls of the base's tests, or do calls again at a side without its tests."""
-        cell = self.cell(Subject.PROBE, variant)
+        """Note the calls of a side's tests, or do calls again at a side without its tests."""
+        cell, trusted = self.cell(Subject.PROBE, variant), self._base_facts.case.trusted
+        over = {"recorded": trusted.visible, "recorded-head": trusted.held_out or trusted.visible}
         order = Order(
             purpose=Subject.PROBE.value + (_PURPOSES[variant] or ": calls done again"),
             cell=cell,
             commit=self._commit(cell),
             tree=await self.git.write_tree(tree, {}),
-            overlay=self._base_facts.case.trusted.visible if variant == "recorded" else None,
+            overlay=over.get(variant),
             replicate=replicate,
             probe=probe,
         )
@@ -228,7 +230,8 @@ class Trials:
     def cell(self, subject: Subject, variant: Variant) -> Cell:
         """Return which source a variant has, and which tests a subject."""
         source: Side = "base" if variant in BASE_VARIANTS else "head"
-        return Cell(source=source, tests="head" if subject in (Subject.BROUGHT, Subject.CHECK) else "base")
+        own = subject in (Subject.BROUGHT, Subject.CHECK) or variant == "recorded-head"
+        return Cell(source=source, tests="head" if own else "base")
 
     def _limit(self, subject: Subject, variant: Variant) -> float | None:
         """Return how long an altered program may take: what is taken out of it may be what ends a loop."""

@@ -13,6 +13,8 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import pytest
+
     from assay.evidence.judge_side.probe_values import NotPlain, literal
 else:
     from probe_values import NotPlain, literal  # it lies beside this file in the sandbox
@@ -23,6 +25,8 @@ MOST_FUNCTIONS: Final = 1_000
 MOST_LOOKS: Final = 400
 """Calls of each function that are looked at, whether they are kept or not."""
 MOST_OBJECTS: Final = 20_000
+MOST_TESTS: Final = 4
+"""Files of tests that are noted for each call; one test of each."""
 
 Emit = Callable[..., None]
 
@@ -39,7 +43,8 @@ class Target:
             "line": line,
             "defaults": defaults,
         }
-        self.calls: dict[tuple[str, str, str], None] = {}
+        self.calls: dict[tuple[str, str, str], dict[str, str]] = {}
+        """Each with the tests that made it, one of each file."""
         self.looks = 0
         self.left_out = 0
 
@@ -60,9 +65,11 @@ class Recorder:
         self.found: list[Target] = []
         self.made: dict[int, tuple[type, str]] = {}
         self.left_out = 0
+        self.test = ""
 
-    def pytest_runtest_setup(self) -> None:
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin to look, also where the test before it put something else in this place."""
+        self.test = item.nodeid
         sys.setprofile(self.look)
 
     def pytest_sessionfinish(self) -> None:
@@ -72,7 +79,9 @@ class Recorder:
         self.emit(kind="observed", paths=inside, left_out=self.left_out)
         for target in self.found:
             if target.calls or target.left_out:
-                self.emit(kind="observed", **target.fields, calls=list(target.calls), left_out=target.left_out)
+                tests = [list(made_by.values()) for made_by in target.calls.values()]
+                fields = {**target.fields, "calls": list(target.calls), "tests": tests}
+                self.emit(kind="observed", **fields, left_out=target.left_out)
 
     def look(self, frame: FrameType, event: str, _: object) -> None:
         """Note a call. The interpreter calls this for no frame that it enters here itself."""
@@ -98,7 +107,9 @@ class Recorder:
             return  # a generator that goes on is no call
         target.looks += 1
         try:
-            target.calls.setdefault(self.call_of(frame, target))
+            made_by = target.calls.setdefault(self.call_of(frame, target), {})
+            if len(made_by) < MOST_TESTS:
+                made_by.setdefault(self.test.partition("::")[0], self.test)
         except NotPlain:
             target.left_out += 1
         if len(target.calls) >= MOST_CALLS or target.looks >= MOST_LOOKS:

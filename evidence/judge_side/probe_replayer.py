@@ -1,9 +1,9 @@
 """The judge's replayer inside the sandbox (S11): does calls again, without any tests, and reports what they answer.
 
 This file is written into a fresh sandbox beside the launcher, which loads it and never loads judged code itself. Each
-module's calls are done by a process that runs this file, imports the module, and forks for each call; the launcher's
-process collects the answers and reports them. An answer is judged code's own word for what it does. Nothing is used but
-the standard library.
+pass is done by a process that runs this file and forks for each module; that child imports the module, and forks for
+each call. The launcher's process collects the answers and reports them. An answer is judged code's own word for what it
+does. Nothing is used but the standard library, and pytest where calls are done as if a test ran.
 """
 
 from __future__ import annotations
@@ -27,8 +27,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from assay.evidence.judge_side.probe_dress import (
+        PLAIN,
+        TEST,
+        Calling,
+        calling_for,
+        passes_of,
+        put_on,
+        variables_for,
+    )
     from assay.evidence.judge_side.probe_values import LONGEST, NotPlain, literal
 else:
+    from probe_dress import PLAIN, TEST, calling_for, passes_of, put_on, variables_for
     from probe_values import LONGEST, NotPlain, literal  # it lies beside this file in the sandbox
 
 MOST_ITEMS: Final = 200
@@ -51,22 +61,22 @@ def replay(emit: Emit, about: dict[str, Any]) -> int:
     groups: dict[str, list[dict[str, Any]]] = {}
     for call in about["calls"]:
         groups.setdefault(call["module"], []).append(call)
-    for number in range(about["passes"]):
-        for module, calls in groups.items():
-            answers = ask(about["paths"], module, calls, number, until)
-            for call in calls:
-                kind, text = answers.get(call["id"], ("died", ""))
-                emit(kind="observed", call=call, answer=[kind, text])
+    passes = passes_of(about["passes"]) if about["dressed"] else [(PLAIN, n) for n in range(about["passes"])]
+    for dress, number in passes:
+        answers = ask(about["paths"], groups, dress, number, until)
+        for call in about["calls"]:
+            kind, text = answers.get(call["id"], ("died", ""))
+            emit(kind="observed", call=call, answer=[kind, text], dressed=dress == TEST)
     return NO_TESTS
 
 
 def ask(
-    paths: list[str], module: str, calls: list[dict[str, Any]], number: int, until: float
+    paths: list[str], groups: dict[str, list[dict[str, Any]]], dress: str, number: int, until: float
 ) -> dict[int, tuple[str, str]]:
-    """Return the answers to calls of one module, by id, from a process with a hash seed of its own."""
+    """Return the answers to calls, by id, from a process with a hash seed of its own."""
     reading, writing = pipe()
     argv = [sys.executable, "-B", "-s", __file__, str(writing), *paths]
-    environment = {**os.environ, "PYTHONHASHSEED": str(number)}
+    environment = {**variables_for(dress, dict(os.environ)), "PYTHONHASHSEED": str(number)}
     import_path = environment.pop("PYTHONPATH", "")
     worker = subprocess.Popen(
         argv,
@@ -78,14 +88,15 @@ def ask(
         start_new_session=True,
     )
     close(writing)
-    task = {"module": module, "calls": calls, "path": import_path, "seconds": max(0.0, until - monotonic())}
+    task = {"groups": groups, "dress": dress, "path": import_path, "seconds": max(0.0, until - monotonic())}
     try:
         if worker.stdin is not None:
             worker.stdin.write(dumps(task).encode())
             worker.stdin.close()
     except BrokenPipeError:
         pass  # it is gone, and answers nothing
-    said = take(reading, until + CALL_SECONDS, 4 * LONGEST * (len(calls) + 1))
+    count = sum(map(len, groups.values()))
+    said = take(reading, until + CALL_SECONDS, 4 * LONGEST * (count + 1))
     close(reading)
     with contextlib.suppress(ProcessLookupError):  # it has ended
         killpg(worker.pid, signal.SIGKILL)
@@ -117,34 +128,45 @@ def parse(said: bytes) -> Iterator[tuple[int, tuple[str, str]]]:
 
 
 def work() -> None:
-    """Be the process that imports one module and forks for each call of it."""
+    """Be the process that forks for each module."""
     answers, paths = int(sys.argv[1]), sys.argv[2:]
     task = loads(sys.stdin.buffer.read())
     here = str(Path(__file__).parent)
+    put_on(task["dress"])
     sys.path[:] = [*paths, *(path for path in sys.path if path not in (here, ""))]
     os.environ["PYTHONPATH"] = task["path"]
-    left = monotonic() + task["seconds"]
-    late: dict[str, int] = {}
-    signal.alarm(IMPORT_SECONDS)
-    try:
-        module: object = import_module(task["module"])
-    except BaseException as error:  # noqa: BLE001 - whatever judged code raises while it is imported
-        module, trouble = None, type(error).__name__
-    signal.alarm(0)
-    for call in task["calls"]:
-        name = call["name"]
-        if module is None:
-            answer = ("unimported", trouble)
-        elif late.get(name, 0) >= MOST_LATE or monotonic() > left:
-            answer = ("late", "")
-        else:
-            answer = in_a_child(module, call)
-            late[name] = late.get(name, 0) + (answer[0] == "late")
-        write(answers, dumps([call["id"], *answer]).encode() + b"\n")
+    until = monotonic() + task["seconds"]
+    for module, calls in task["groups"].items():
+        child = fork()
+        if child == 0:
+            do_calls(answers, module, calls, task["dress"], until)
+            _exit(0)
+        waitpid(child, 0)
     _exit(0)
 
 
-def in_a_child(module: object, call: dict[str, Any]) -> tuple[str, str]:
+def do_calls(answers: int, name: str, calls: list[dict[str, Any]], dress: str, until: float) -> None:
+    """Import one module and fork for each call of it."""
+    late: dict[str, int] = {}
+    signal.alarm(IMPORT_SECONDS)
+    try:
+        module: object = calling_for(dress, calls[0]["test"])(import_module, (name,), {})
+    except BaseException as error:  # noqa: BLE001 - whatever judged code raises while it is imported
+        module, trouble = None, type(error).__name__
+    signal.alarm(0)
+    for call in calls:
+        function = call["name"]
+        if module is None:
+            answer = ("unimported", trouble)
+        elif late.get(function, 0) >= MOST_LATE or monotonic() > until:
+            answer = ("late", "")
+        else:
+            answer = in_a_child(module, call, dress)
+            late[function] = late.get(function, 0) + (answer[0] == "late")
+        write(answers, dumps([call["id"], *answer]).encode() + b"\n")
+
+
+def in_a_child(module: object, call: dict[str, Any], dress: str) -> tuple[str, str]:
     """Return what a call answers; whatever it does to its process is gone afterwards."""
     reading, writing = pipe()
     child = fork()
@@ -152,7 +174,7 @@ def in_a_child(module: object, call: dict[str, Any]) -> tuple[str, str]:
         setsid()
         close(reading)
         limit_memory()
-        kind, text = answer_of(module, call)
+        kind, text = answer_of(module, call, calling_for(dress, call["test"]))
         write(writing, dumps([0, kind, text]).encode())
         _exit(0)
     close(writing)
@@ -175,10 +197,10 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
 
 
-def answer_of(module: object, call: dict[str, Any]) -> tuple[str, str]:
+def answer_of(module: object, call: dict[str, Any], calling: Calling) -> tuple[str, str]:
     """Return the kind of a call's answer, and what it is."""
     try:
-        function: Any = resolve(module, call["name"], call["made"])
+        function: Any = resolve(module, call["name"], call["made"], calling)
     except AttributeError:
         return "missing", ""
     except BaseException as error:  # noqa: BLE001 - making the object is judged code
@@ -191,10 +213,10 @@ def answer_of(module: object, call: dict[str, Any]) -> tuple[str, str]:
     except ValueError:
         pass  # some have no signature
     try:
-        result = function(*placed, **named)
+        result = calling(function, placed, named)
         kind = "value"
         if hasattr(type(result), "__next__"):
-            kind, result = "items", list(islice(result, MOST_ITEMS))
+            kind, result = "items", calling(list, (islice(result, MOST_ITEMS),), {})
     except (RecursionError, MemoryError):
         return "exhausted", ""
     except BaseException as error:  # noqa: BLE001 - what judged code raises is its answer
@@ -205,7 +227,7 @@ def answer_of(module: object, call: dict[str, Any]) -> tuple[str, str]:
         return "opaque", type(result).__name__
 
 
-def resolve(module: object, name: str, made: str) -> Any:
+def resolve(module: object, name: str, made: str, calling: Calling) -> Any:
     """Return the function of this name; for a method, of an object that is made with these arguments."""
     *owners, last = name.split(".")
     found: Any = module
@@ -214,7 +236,7 @@ def resolve(module: object, name: str, made: str) -> Any:
     if made:
         placed, named = literal_eval(made)
         getattr(found, last)  # whether it is missing is asked before anything is made
-        found = found(*placed, **named)
+        found = calling(found, placed, named)
     return getattr(found, last)
 
 

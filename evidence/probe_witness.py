@@ -1,0 +1,42 @@
+"""Python that does a call of the probe for a person, in plain Docker (S11)."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from assay.evidence.judge_side.probe_dress import place_of
+from assay.evidence.probe_calls import Call
+
+ALIKE: Final = "answers the same whether a test runs or not"
+"""What a witness expects of a call that is done both ways."""
+
+
+def program_of(call: Call) -> str:
+    """Return one line of Python that does a call, and prints what it gives and what it leaves of its arguments."""
+    lines = (
+        f"from {call.module} import {call.name.split('.')[0]}",
+        f"placed, named = {call.arguments}",
+        f"result = {call.target}(*placed, **named)",
+        "print(list(result) if hasattr(result, '__next__') else repr(result))",
+        "print('arguments after it:', placed, named)",
+    )
+    return "; ".join(lines)
+
+
+def both_ways(call: Call) -> tuple[str, ...]:
+    """Return a command that does a call first without a test, and then as its test does under pytest."""
+    file, name = place_of(call.test)
+    body = f"def {name}(): {program_of(call)}"
+    lines = (
+        "import os, sys, pytest, _pytest.python as runner",
+        f"os.environ.update(PYTEST_VERSION=pytest.__version__, PYTEST_CURRENT_TEST={f'{call.test} (call)'!r})",
+        "sys.argv[:] = ['pytest', '-q']",
+        "names = {}",
+        "exec(compile('def pytest_pyfunc_call(test): test()', runner.__file__, 'exec'), names)",
+        f"exec(compile({body!r}, os.path.abspath({file!r}), 'exec'), names)",
+        f"names['pytest_pyfunc_call'](names[{name!r}])",
+    )
+    python = ("python3", "-B", "-c")
+    plain, dressed = shlex.join((*python, program_of(call))), shlex.join((*python, "; ".join(lines)))
+    return "sh", "-c", f"echo without a test:; {plain}; echo while a test runs:; {dressed}"
