@@ -70,14 +70,14 @@ def nameless(path: Path) -> str:
 
 def test_really_killed_at_some_appends(lab: Laboratory, course: Course) -> None:
     """A process that dies by SIGKILL in the middle of its threads and its git leaves a run that goes on, too."""
-    points: list[tuple[Where, Phase]] = [(number, PHASES[number % 2]) for number in range(2, 110, 12)]
+    points: list[tuple[Where, Phase]] = [(number, PHASES[number % 2]) for number in range(2, 110, 18)]
     wrong = what_is_wrong([lab.resume(world) for world in kill_all(lab, points)], course.whole)
     assert {str(point): text for point, text in zip(points, wrong, strict=True) if text} == {}
 
 
 def test_killed_again_while_it_is_resumed(lab: Laboratory, course: Course) -> None:
     """Killed, killed while it was resumed, and killed again while that was resumed: it still comes to the same end."""
-    worlds = [lab.snapshot(world) for _, world in course.left[4:200:29]]
+    worlds = [lab.snapshot(world) for _, world in course.left[4:200:40]]
     for kill in ((1, "after"), (3, "before"), (6, "after")):
         jobs = [lab.resume(world, kill=kill) for world in worlds]
         assert perform_all(jobs) == [-9] * len(jobs)

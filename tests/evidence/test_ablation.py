@@ -15,7 +15,7 @@ from assay.records.verdicts import Verdict, VerdictStatus
 from .books import check_case, failed, passed
 from .conftest import BASE, CALC, FIXED, NEW_TEST, Files, World, case, plain
 
-SETTINGS = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=24))
+SETTINGS = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=24, probed=0))
 
 
 async def ablate(world: World, base: Files, change: Files, kind: ClaimKind = ClaimKind.FIX) -> Verdict:
@@ -160,7 +160,7 @@ async def test_what_a_helper_process_needs_is_found_by_halving(world: World) -> 
 @pytest.mark.docker
 async def test_a_bound_of_executions_is_kept_and_told(world: World) -> None:
     """What was not looked at is neither proven nor unproven, and the step says so."""
-    tight = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=1))
+    tight = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=1, probed=0))
     base = await world.commit(BASE)
     head = await world.commit({"calc.py": FIXED, "tests/test_calc.py": NEW_TEST}, base)
     verdict = await world.assayer(tight).prove(case(base, head))

@@ -26,7 +26,7 @@ PROVEN, INCONCLUSIVE, REFUTED = VerdictStatus.PROVEN, VerdictStatus.INCONCLUSIVE
 
 def policy(jittered: int) -> Settings:
     """Return settings with S12 and without S13."""
-    return Settings(proof=ProofSettings(seconds=60, level="C", jittered=jittered, ablations=0))
+    return Settings(proof=ProofSettings(seconds=60, level="C", jittered=jittered, ablations=0, probed=0))
 
 
 async def jitter(

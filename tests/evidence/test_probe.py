@@ -16,7 +16,7 @@ from .test_witness import see_again
 
 pytestmark = pytest.mark.docker
 
-PROBING = Settings(proof=ProofSettings(seconds=60, baseline_runs=1, level="C"))
+PROBING = Settings(proof=ProofSettings(seconds=60, baseline_runs=1, jittered=0, ablations=0, level="C"))
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ async def test_nothing_is_done_again_where_nothing_can_be(world: World) -> None:
     assert verdict.status is VerdictStatus.PROVEN, verdict.reasons
     assert probe(verdict).outcome == "not_run"
     assert "1 calls with objects" in probe(verdict).reasons[0]
-    without = Settings(proof=ProofSettings(seconds=60, probed=0))
+    without = Settings(proof=ProofSettings(seconds=60, jittered=0, ablations=0, probed=0))
     silent = await world.assayer(without).prove(
         case(base, head, ClaimKind.REFACTOR).model_copy(update={"run": "other"})
     )
