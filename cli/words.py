@@ -31,6 +31,8 @@ def _evidence(entry: Entry) -> tuple[str, str]:
     passed, others = body.get("passed"), body.get("not_passed")
     if not isinstance(passed, int) or not isinstance(others, int):
         count = "?"
+    elif not passed + others:
+        count = "done"
     elif body.get("purpose") == "canary":
         count = f"{passed} passed, {others} did not; one of each is right"
     elif str(body.get("purpose")).endswith("with perturbed expectations"):

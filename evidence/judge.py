@@ -142,19 +142,15 @@ def _proven_reasons(book: Book) -> Iterator[str]:
     if proven:
         yield f"{', '.join(proven)}: each trusted test fails without the work and passes with it"
     kept = len(needed_ids(book))
-    yield f"{_tests(kept)} that passed at the base pass with the change" if kept else "the base has no tests that pass"
+    passing = "1 test that passed at the base passes" if kept == 1 else f"{kept} tests that passed at the base pass"
+    yield f"{passing} with the change" if kept else "the base has no tests that pass"
     if not facts.program_changed:
         yield "the program is the same"
     if not proven and (counting := counting_ids(book)):
-        one = len(counting) == 1
-        yield (
-            "1 test fails without the change and passes with it"
-            if one
-            else (f"{len(counting)} tests fail without the change and pass with it")
+        one, many = (
+            "1 test fails without the change and passes with it",
+            "tests fail without the change and pass with it",
         )
+        yield one if len(counting) == 1 else f"{len(counting)} {many}"
     if spared := [left.what for left in facts.left_out if not left.needed]:
         yield f"left out, because the time for the proof was over: {'; '.join(spared)}"
-
-
-def _tests(count: int) -> str:
-    return f"{count} test{'' if count == 1 else 's'}"
