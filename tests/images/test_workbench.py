@@ -66,7 +66,7 @@ async def test_what_a_command_prints_is_bounded(engine: Engine, python_image: Im
 
 async def test_an_image_is_asked_without_a_place_to_write(engine: Engine, python_image: Image) -> None:
     """Neither its root nor `/tmp` takes a file, though that user might write there."""
-    said = await ask_image(engine, python_image.id, ["sh", "-c", "touch /tmp/x || id -u"])
+    said = await ask_image(engine, python_image.id, ["sh", "-c", "touch /tmp/x 2>&1 || id -u"])
     assert "Read-only file system" in said
     assert said.split()[-1] == "65534"
 
