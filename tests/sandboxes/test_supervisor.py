@@ -356,17 +356,14 @@ async def test_a_storm_of_requests(sandbox: Sandbox) -> None:
 
 
 async def test_a_thousand_commands(sandbox: Sandbox) -> None:
-    """The thousandth command is as quick as the first, and leaves nothing in the supervisor."""
+    """They leave nothing in the supervisor; whether they grow slower is measured by `benchmarks/sandboxes.py`."""
 
     async def memory() -> int:
         status = (await sandbox.run(["cat", "/proc/1/status"])).stdout.text
         return int(status.split("VmRSS:")[1].split()[0])
 
     await sandbox.run(["true"])
-    before, times = await memory(), []
+    before = await memory()
     for _ in range(1000):
-        began = time.perf_counter()
         await sandbox.run(["true"])
-        times.append(time.perf_counter() - began)
     assert await memory() - before < 200
-    assert sorted(times[-200:])[100] < 3 * sorted(times[:200])[100]
