@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import resource
-import time
 
 import pytest
 
