@@ -24,25 +24,6 @@ _WAYS: Final = 12
 Form = Literal["function", "staticmethod", "classmethod", "method"]
 
 
-class Function(Record):
-    """A public function of the program, and the calls that tests made of it."""
-
-    module: str
-    file: str
-    name: str
-    """As it is found in its module."""
-    form: Form
-    line: int
-    defaults: int
-    """How many of its arguments have defaults; the last ones by position."""
-    calls: tuple[tuple[str, str, str], ...] = ()
-    """Name, how the object was made, and arguments, each as a literal."""
-    tests: tuple[tuple[str, ...], ...] = ()
-    """For each call the ids of tests that made it, one of each file."""
-    left_out: int = 0
-    """Calls whose arguments are not plain."""
-
-
 class Call(Record):
     """One call that is done again."""
 
@@ -79,6 +60,31 @@ class Call(Record):
         """What is called; a method's object is made first."""
         owner, _, last = self.name.rpartition(".")
         return f"{owner}({_written(self.made)}).{last}" if self.made else self.name
+
+
+class Function(Record):
+    """A public function of the program, and the calls that tests made of it."""
+
+    module: str
+    file: str
+    name: str
+    """As it is found in its module."""
+    form: Form
+    line: int
+    defaults: int
+    """How many of its arguments have defaults; the last ones by position."""
+    calls: tuple[tuple[str, str, str], ...] = ()
+    """Name, how the object was made, and arguments, each as a literal."""
+    tests: tuple[tuple[str, ...], ...] = ()
+    """For each call the ids of tests that made it, one of each file."""
+    left_out: int = 0
+    """Calls whose arguments are not plain."""
+
+    def call(self, number: int, call: tuple[str, str, str], **more: Any) -> Call:
+        """Return one of its calls, or a variation, to be done again; `more` are fields of `Call`."""
+        name, owner, arguments = call
+        place = {"module": self.module, "file": self.file, "line": self.line}
+        return Call(id=number, name=name, made=owner, arguments=arguments, **place, **more)
 
 
 class Probe(Record):
@@ -152,20 +158,8 @@ def calls_to_do(
         edges = [c for c in fresh if is_edge(c[2])]
         rest = [c for c in fresh if not is_edge(c[2])]
         chosen = [(c, True) for c in known[:MOST_RECORDED]] + [(c, False) for c in [*edges, *rest][:MOST_VARIED]]
-        for (name, owner, arguments), recorded in chosen:
-            made.append(
-                Call(
-                    id=len(made),
-                    module=function.module,
-                    file=function.file,
-                    line=function.line,
-                    name=name,
-                    made=owner,
-                    arguments=arguments,
-                    recorded=recorded,
-                    unordered=function.file in with_sets,
-                )
-            )
+        for call, recorded in chosen:
+            made.append(function.call(len(made), call, recorded=recorded, unordered=function.file in with_sets))
     return tuple(made)
 
 

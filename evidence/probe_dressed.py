@@ -71,18 +71,12 @@ def calls_to_dress(
     for function in functions:
         told = dict(zip(function.calls, function.tests, strict=False))
         for call in list(told)[:MOST_RECORDED]:
-            name, owner, arguments = call
             visible = [t for t in told[call] if posixpath.normpath(t.split("::", 1)[0]) not in files]
             is_open = (function.module, *call) in open_calls or (bool(visible) and not shared)
             made.append(
-                Call(
-                    id=len(made),
-                    module=function.module,
-                    file=function.file,
-                    line=function.line,
-                    name=name,
-                    made=owner,
-                    arguments=arguments,
+                function.call(
+                    len(made),
+                    call,
                     recorded=True,
                     unordered=function.file in with_sets,
                     test=next(iter((*visible, *told[call])), ""),

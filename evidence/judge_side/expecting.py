@@ -96,7 +96,10 @@ def compare(name: str, left: Any, right: Any) -> Any:
 def passing(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return what a function that asserts returns; in a twin, hold one that compares against other values."""
     result = function(*arguments, **options)
-    if PERTURBED and not _is_transformed(function):
+    origin = _origin(function) if PERTURBED else ""
+    if PERTURBED and origin and origin not in TESTS:  # the program asserts about itself
+        State.held += _tells_apart(function, arguments, options)
+    elif PERTURBED and not origin:
         State.held += 1
         name = getattr(function, "__name__", "").lower()
         if len(arguments) >= 2 and any(word in name for word in ("equal", "close", "same")) and "not" not in name:
@@ -120,7 +123,7 @@ class Expected:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Any:
         accepted = self._context.__exit__(kind, error, trace)
-        if PERTURBED and (kind is None or accepted):
+        if PERTURBED and (kind is None or accepted) and _origin(self._context) in TESTS | {""}:
             State.held += 1
         return accepted
 
@@ -192,10 +195,25 @@ def _note(blind: Any, other: Any) -> None:
     State.blind = State.blind or type(blind).__qualname__
 
 
-def _is_transformed(function: Callable[..., Any]) -> bool:
-    """Return whether a function's own expectations were transformed, too: it comes from the tree's tests."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and _place(code.co_filename) in TESTS
+def _tells_apart(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Return whether a function refuses another value in the place of some of what it was given."""
+    return any(
+        _refuses(function, arguments, place, other, options)
+        for place, argument in enumerate(arguments)
+        for other in _others(argument)
+    )
+
+
+def _origin(thing: Any) -> str:
+    """Return the file of the tree from which a function or a context comes; empty for one from elsewhere.
+
+    Where it is one of the tests', its own expectations were transformed, too.
+    """
+    made_by = getattr(thing, "gen", None)  # of a context that a generator makes
+    code = getattr(made_by, "gi_code", None) or getattr(getattr(thing, "__func__", thing), "__code__", None)
+    if code is not None:
+        return _place(code.co_filename)
+    return _place(getattr(sys.modules.get(type(thing).__module__), "__file__", None))
 
 
 def _place(file: str | None) -> str:

@@ -26,6 +26,9 @@ PROVEN, INCONCLUSIVE, REFUTED = VerdictStatus.PROVEN, VerdictStatus.INCONCLUSIVE
 SECRET = "s"
 
 PROGRAM = """
+import contextlib
+
+
 class Liar:
     def __eq__(self, other):
         return True
@@ -41,6 +44,35 @@ class Liar:
 
 def double(x):
     return 2 * x
+
+
+def assert_price(got, want):
+    return None
+
+
+def assert_is(got, want):
+    assert got == want
+
+
+class raises:
+    def __init__(self, *kinds):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return True
+
+    __call__ = lambda self, *given: None
+
+
+assert_same = raises()
+
+
+@contextlib.contextmanager
+def warns():
+    yield
 
 
 def lie(x):
@@ -153,6 +185,27 @@ BLIND = {
 def test_a_value_that_equals_everything_is_named(folder: Path, what: str) -> None:
     """Its type and its file, whichever of the test's expectations meets it."""
     assert Loaded(folder, f"def test_it():\n    {BLIND[what]}\n", perturbed=True).run() == "blind Liar of prog.py"
+
+
+GUTTED = {
+    "a function": "prog.assert_price(double(2), 4)",
+    "an object": "prog.assert_same(double(2), 4)",
+    "a context": "with prog.raises(TypeError):\n        pass",
+    "a context made by a generator": "with prog.warns():\n        pass",
+}
+
+
+@pytest.mark.parametrize("what", GUTTED)
+def test_what_the_program_asserts_about_itself_is_no_expectation(folder: Path, what: str) -> None:
+    """A helper of the program's own, gutted by the change, refuses nothing: the test is not controlled by it."""
+    text = f"import prog\n\n\ndef test_it():\n    {GUTTED[what]}\n"
+    assert Loaded(folder, text, perturbed=True).run() == "passed"
+
+
+def test_a_helper_of_the_program_that_tells_values_apart_is_an_expectation(folder: Path) -> None:
+    """It refuses another value in the place of the one that it is given."""
+    text = "import prog\n\n\ndef test_it():\n    prog.assert_is(double(2), 4)\n"
+    assert Loaded(folder, text, perturbed=True).run().startswith("works")
 
 
 EMPTY = {
