@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from assay.evidence.expectations import Reading, Standing
+from assay.evidence.syntax import parse, parse_own
 
 Null = Literal["raise", "return"]
 
@@ -20,9 +21,6 @@ _BODIES: Final[dict[Null, str]] = {
     "return": "return None",
 }
 _IMPORTS: Final = ("ImportError:", "ModuleNotFoundError:", "SyntaxError:")
-
-_DEEPEST: Final = 150
-"""Levels of a syntax tree; deeper ones are nobody's honest code, and walking them is recursive."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef | ast.Module
@@ -49,20 +47,6 @@ def null_sources(before: Mapping[str, bytes], after: Mapping[str, bytes], null: 
         if changed:
             made[path] = ast.unparse(_Nulled(changed, _BODIES[null]).visit(tree)).encode()
     return made
-
-
-def parse(data: bytes) -> ast.Module | None:
-    """Return the syntax tree of a Python file, or None where it has none."""
-    try:
-        tree = ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    level: list[ast.AST] = [tree]
-    for _ in range(_DEEPEST):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return tree
-    return None
 
 
 def is_controlled(readings: Mapping[str, Reading | None], test: str) -> bool:
@@ -139,5 +123,5 @@ class _Nulled(ast.NodeTransformer):
 
     def _function(self, node: Function) -> ast.AST:
         if self._prefix + node.name in self._names:
-            node.body = ast.parse(f"def null():\n    {self._body}").body[0].body  # type: ignore[attr-defined]
+            node.body = parse_own(f"def null():\n    {self._body}").body[0].body  # type: ignore[attr-defined]
         return node

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from assay.evidence.controls import parse
+from assay.evidence.syntax import parse
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings
 from assay.records.trees import GITLINK, SYMLINK, Contents, Tree

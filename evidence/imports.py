@@ -6,7 +6,7 @@ import ast
 import posixpath
 from collections.abc import Iterator, Mapping
 
-from assay.evidence.controls import parse
+from assay.evidence.syntax import parse
 
 
 def importers(sources: Mapping[str, bytes], changed: frozenset[str]) -> frozenset[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from assay.evidence.controls import parse, same_program
+from assay.evidence.controls import same_program
+from assay.evidence.syntax import parse
 from assay.policies.harness import harness_settings
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from assay.evidence.controls import parse, same_program
+from assay.evidence.controls import same_program
+from assay.evidence.syntax import parse, parse_own
 from assay.records.trees import Tree, TreeFile
 
 _SIMILAR: Final = 0.6
@@ -166,7 +167,7 @@ def _same(one: ast.Module, other: ast.Module) -> bool:
 
 
 def _without_imports(tree: ast.Module) -> ast.Module:
-    copied = ast.parse(ast.unparse(tree))
+    copied = parse_own(ast.unparse(tree))
     for node in ast.walk(copied):
         for name in ("body", "orelse", "finalbody"):
             held = getattr(node, name, None)

@@ -6,13 +6,13 @@ is dropped, and so is what cannot be compared.
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from assay.evidence.probe_calls import Call, literal
+from assay.evidence.syntax import read_literal
 from assay.records.base import Record
 from assay.records.evidence import Evidence
 
@@ -57,7 +57,7 @@ class Answer(Record):
     def values(self) -> tuple[Any, Any] | None:
         """The result and what became of the arguments; None where judged code wrote something else."""
         try:
-            result, after = ast.literal_eval(self.text)
+            result, after = read_literal(self.text)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
         match after:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, Literal
 
+from assay.evidence.syntax import read_literal
 from assay.records.base import Record, digest_of
 from assay.records.evidence import Evidence
 
@@ -102,7 +102,7 @@ class Probe(Record):
 
 
 def _written(arguments: str) -> str:
-    placed, named = ast.literal_eval(arguments)
+    placed, named = read_literal(arguments)
     return ", ".join([*map(literal, placed), *(f"{k}={literal(v)}" for k, v in named.items())])
 
 
@@ -165,14 +165,14 @@ def calls_to_do(
 
 def is_edge(arguments: str) -> bool:
     """Return whether one of the arguments is empty, zero or negative."""
-    placed, named = ast.literal_eval(arguments)
+    placed, named = read_literal(arguments)
     values = [*placed, *named.values()]
     return any(not v or (isinstance(v, int | float) and v < 0) for v in values if v is not None)
 
 
 def variations(arguments: str, defaults: int) -> Iterator[str]:
     """Yield arguments that differ from these in one of them, which keeps its type, or that leave defaults out."""
-    placed, named = ast.literal_eval(arguments)
+    placed, named = read_literal(arguments)
     for at, value in enumerate(placed):
         for other in neighbours(value):
             yield literal(((*placed[:at], other, *placed[at + 1 :]), named))

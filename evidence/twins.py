@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from assay.evidence.controls import Function, parse
+from assay.evidence.controls import Function
+from assay.evidence.syntax import parse
 from assay.records.base import digest_of
 from assay.sandboxes.protocol import WORKSPACE
 
