@@ -109,7 +109,7 @@ async def prune_layers(engine: Engine, *, dry: bool = False) -> tuple[str, ...]:
         if labels[LAYER_LABEL] == current and labels.get(BASE_LABEL) in present:
             continue
         if not dry:
-            await engine.call("remove_image", image["Id"], ignore=(404, 409))
+            await engine.call("remove_image", image["Id"], noprune=True, ignore=(404, 409))
         removed.append(image["Id"])
     if dry:
         return tuple(removed)

@@ -71,7 +71,9 @@ async def list_held(
     held = [_held(attributes, wanted) for attributes in found.values()]
     gone = {one.id for one in held if not one.needed}
     below = {one.upon for one in held if one.upon is not None}
-    present = {attributes["Id"] for attributes in await engine.call("images", all=True)} if below else set()
+    # The engine keeps an image whose last name somebody took away as long as another stands on it: it is gone, too.
+    everything = await engine.call("images", all=True) if below else ()
+    present = {attributes["Id"] for attributes in everything if _names(attributes)}
     # What stands on an image that is gone, or that goes, is needed by nobody either; two steps reach the topmost.
     for _ in range(2):
         held = [
@@ -122,9 +124,7 @@ async def prune_images(
 
 def _held(attributes: Mapping[str, Any], wanted: _Wanted) -> HeldImage:
     labels = attributes.get("Labels") or {}
-    # An image that somebody pulled by its digest has no tag. It has the labels of the one that it was made from.
-    listed = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
-    names = tuple(name for name in listed if name not in _UNNAMED)
+    names = _names(attributes)
     kind, needed = _judge(labels, names, int(attributes["Created"]), wanted)
     return HeldImage(
         id=attributes["Id"],
@@ -155,6 +155,12 @@ def _judge(labels: Mapping[str, str], names: tuple[str, ...], created: int, want
     return "profile", foreign or found or (name, key) in wanted.recipes
 
 
+def _names(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    # An image that somebody pulled by its digest has no tag. It has the labels of the one that it was made from.
+    listed = [*(attributes.get("RepoTags") or ()), *(attributes.get("RepoDigests") or ())]
+    return tuple(name for name in listed if name not in _UNNAMED)
+
+
 def _own_names(names: tuple[str, ...]) -> bool:
     return all(name.startswith(repository("")) for name in names)
 
@@ -163,7 +169,8 @@ async def _remove(engine: Engine, names: list[str]) -> bool:
     """Remove an image by all its names; False where something still needs it."""
     for name in names:
         try:
-            removed = await engine.call("remove_image", name, ignore=(_IN_USE,))
+            # The image below stays, though it may have no name: somebody's own is found by its id alone.
+            removed = await engine.call("remove_image", name, noprune=True, ignore=(_IN_USE,))
         except ImageMissing:
             continue
         if removed is None:

@@ -12,6 +12,7 @@ from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Recipe, list_held, load_recipe, prune_images
 from assay.sandboxes.images.recipes import NAMES, repository
+from assay.sandboxes.layers import SupervisorLayers
 
 pytestmark = pytest.mark.docker
 SHIPPED = tuple(load_recipe(name) for name in NAMES)
@@ -76,3 +77,25 @@ async def test_an_image_of_a_persons_that_was_pulled_by_digest_stays(
     assert (held[str(own.id)].names, held[str(own.id)].needed) == ((by_digest,), True)
     assert own.id not in await prune_images(engine, SHIPPED, places, dry=True)
     client.images.remove(by_digest, force=True)
+
+
+async def test_what_stands_on_an_image_that_lost_its_last_name_goes(
+    client: docker.DockerClient, engine: Engine, places: BuildPlaces, python_image: Image
+) -> None:
+    """The engine keeps an image below as long as another stands on it; removed is the upper one alone.
+
+    With its name, which somebody else's image may have by its digest, too, it is needed.
+    """
+    container = client.containers.create(python_image.id, ["true"])
+    below = container.commit(repository="assay-test-lost", tag="1", changes="LABEL somebodys=own")
+    container.remove()
+    layers = SupervisorLayers(engine)
+    upper = await layers.image_on(await engine.call("inspect_image", str(below.id)))
+    try:
+        assert upper not in await prune_images(engine, SHIPPED, places, dry=True)
+        client.images.remove("assay-test-lost:1")
+        assert upper in await prune_images(engine, SHIPPED, places, dry=True)
+        assert upper in await prune_images(engine, SHIPPED, places)
+        assert client.images.get(str(below.id)).tags == []
+    finally:
+        client.images.remove(str(below.id), force=True)
