@@ -13,6 +13,7 @@ from typing import Final
 from assay.records.plans import Requirement, Unit
 from assay.records.results import StatedTest
 from assay.records.tickets import Ticket
+from assay.records.unproven import span_lines
 from assay.records.verdicts import Verdict, VerdictStatus
 
 PATHS: Final = 400
@@ -20,6 +21,8 @@ PATHS: Final = 400
 TICKET_CHARACTERS: Final = 60_000
 DIFF_CHARACTERS: Final = 60_000
 GUIDANCE_CHARACTERS: Final = 20_000
+UNPROVEN: Final = 20
+"""Places of unproven lines that a reviewer is shown."""
 
 
 def plan_brief(ticket: Ticket, *, paths: Sequence[str] = (), guidance: str = "", notes: str = "") -> str:
@@ -127,8 +130,10 @@ def _verdict(verdict: Verdict) -> str:
         lines.append(f"- {requirement.requirement}: {requirement.status.value}{level}")
     if verdict.status is VerdictStatus.REFUTED and verdict.witness is not None and not verdict.witness.held_out:
         lines.append(f"- expected {verdict.witness.expected}, got {verdict.witness.got}")
-    if verdict.unproven_lines:
-        lines.append(f"- lines that no check needs: {', '.join(verdict.unproven_lines[:40])}")
+    spans = span_lines(verdict.unproven_lines)
+    lines += [f"- unproven: `{span.place}` {span.reason}" for span in spans[:UNPROVEN]]
+    if len(spans) > UNPROVEN:
+        lines.append(f"- unproven: {len(spans) - UNPROVEN} more places")
     lines += [f"- to look at: `{flag.path}` {flag.text}" for flag in verdict.flags[:20]]
     return "\n".join(lines)
 

@@ -48,7 +48,9 @@ def outline_check(facts: ClaimFacts, verdict: Verdict, report: Path) -> dict[str
             for s in verdict.steps
         ],
         "witness": verdict.witness.model_dump(mode="json") if verdict.witness else None,
-        "unproven_lines": list(verdict.unproven_lines),
+        "unproven_lines": [
+            {"path": one.path, "line": one.line, "why": one.why, "reason": one.reason} for one in verdict.unproven_lines
+        ],
         "flags": [flag.model_dump(mode="json") for flag in verdict.flags],
         "statement": [sentence.model_dump(mode="json") for sentence in facts.sentences],
         "seconds": verdict.seconds,

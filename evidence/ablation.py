@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from assay.evidence.changed_lines import Executable, changed_statements, drawn
 from assay.evidence.expectations import Reading, Standing
-from assay.evidence.facts import Book, ChangedPart, Subject
+from assay.evidence.facts import Book, ChangedPart, ChangedStatement, Facts, Subject
 from assay.evidence.grounds import Open
+from assay.evidence.layout import Layout
 from assay.evidence.matrix import needed_ids
 from assay.evidence.parts import Edit, apply, split_change
 from assay.evidence.together import together
 from assay.evidence.trials import Trials
 from assay.records.claims import ClaimKind
 from assay.records.trees import REGULAR, Tree, TreeFile, blob_id
-from assay.records.verdicts import Step
 
 _FEW: Final = 25
 """Tests that are asked first about a part: those that execute the fewest parts."""
 _AT_ONCE: Final = 2
+_MOST_STATEMENTS: Final = 400
+"""Statements of which it is told which tests execute them; of more a sample."""
+_WIDEST: Final = 160
+"""Characters of a line that a person is shown."""
 _KINDS: Final = frozenset({ClaimKind.FIX, ClaimKind.FEATURE})
 _SOME: Final = "some"
 _ALL: Final = "all"
@@ -49,12 +54,11 @@ class Ablation:
         self._modules: tuple[str, ...] = ()
         self._edits: dict[str, Edit] = {}
         self._lines: dict[str, list[bytes]] = {}
+        self._statements: dict[str, Executable] = {}
 
     async def run(self) -> None:
         """Split the change, watch its tests once, and take its parts out."""
-        await asyncio.to_thread(self._split)
-        parts = tuple(ChangedPart(id=i, path=e.path, first=e.first, last=e.last) for i, e in self._edits.items())
-        self._trials.note(parts=parts)
+        parts = await asyncio.to_thread(self._split)
         if not parts or not self._may_go_on(1):
             return
         self._modules = self._chosen_modules()
@@ -74,13 +78,30 @@ class Ablation:
         in_time = self._deadline is None or time.monotonic() < self._deadline
         return in_time and self._left >= count
 
-    def _split(self) -> None:
+    def _split(self) -> tuple[ChangedPart, ...]:
+        """Note the parts of the change, and what of it can be executed."""
         layout, facts = self._trials.layout, self._trials.facts
-        read = layout.division.python_of_program
-        before, after = (read(tree, facts.program_changed) for tree in (layout.base, layout.head))
+        before, after = changed_python(layout, facts)
         edits = split_change(facts.program_changed, layout.base, layout.head, before, after)
         self._edits = {str(number): edit for number, edit in enumerate(edits)}
         self._lines = {path: data.splitlines(keepends=True) for path, data in after.items()}
+        texts = {i: self._text(e.path, range(e.first, e.last + 1)) for i, e in self._edits.items()}
+        parts = tuple(
+            ChangedPart(id=i, path=e.path, first=e.first, last=e.last, text=texts[i]) for i, e in self._edits.items()
+        )
+        executables = changed_statements(before, after)
+        self._statements = drawn(executables, _MOST_STATEMENTS, facts.secret)
+        statements = tuple(
+            ChangedStatement(id=i, path=e.path, lines=e.changed, text=self._text(e.path, e.changed))
+            for i, e in self._statements.items()
+        )
+        left_out = len(executables) - len(statements)
+        self._trials.note(parts=parts, statements=statements, statements_left_out=left_out)
+        return parts
+
+    def _text(self, path: str, numbers: Iterable[int]) -> tuple[str, ...]:
+        held = self._lines.get(path, [])
+        return tuple(held[n - 1].decode(errors="replace").strip()[:_WIDEST] for n in numbers if n <= len(held))
 
     def _trace(self) -> tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...]:
         ranges: dict[str, list[tuple[int, int, str]]] = {}
@@ -88,6 +109,8 @@ class Ablation:
             if not edit.whole:
                 first, last = (edit.first, edit.last) if edit.last >= edit.first else (edit.last, edit.first)
                 ranges.setdefault(edit.path, []).append((max(1, first), last, name))
+        for name, one in self._statements.items():
+            ranges.setdefault(one.path, []).append((one.first, one.last, name))
         return tuple((path, tuple(held)) for path, held in sorted(ranges.items()))
 
     def _chosen_modules(self) -> tuple[str, ...]:
@@ -154,6 +177,12 @@ async def run_ablation(trials: Trials, most: int, deadline: float | None = None)
         await Ablation(trials, most, deadline).run()
 
 
+def changed_python(layout: Layout, facts: Facts) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the Python files of the program that the change alters, as they are at the base and at the head."""
+    read = layout.division.python_of_program
+    return read(layout.base, facts.program_changed), read(layout.head, facts.program_changed)
+
+
 def subject_of_ablation(book: Book) -> Subject:
     """Return whose tests have to notice: trusted ones with the base's; without any, the change's own suite."""
     return next((s for s in _SUBJECTS if book.first(s, "head") is not None), Subject.REGRESSION)
@@ -161,22 +190,24 @@ def subject_of_ablation(book: Book) -> Subject:
 
 def reference_ids(book: Book) -> tuple[str, ...]:
     """Return the tests that pass while they are watched, and that nothing was taken out from."""
-    covered = _covered(book)
+    covered = watched_run(book)
     return () if covered is None else tuple(i for i in covered.ids if covered.stand(i) is Standing.PASSED)
 
 
-def _covered(book: Book) -> Reading | None:
+def watched_run(book: Book) -> Reading | None:
+    """Return the run in which it was watched which test executes what."""
     return book.first(subject_of_ablation(book), "covered")
 
 
-def _touching(book: Book) -> dict[str, tuple[str, ...]]:
-    """Return the passing tests that execute something of each part, those first that execute little else."""
-    covered = _covered(book)
+def touching_tests(book: Book) -> dict[str, tuple[str, ...]]:
+    """Return the passing tests that execute something of each part and statement, those first that do little else."""
+    covered = watched_run(book)
     if covered is None:
         return {}
     touched = covered.evidence.touched
     passing = set(reference_ids(book))
-    found: dict[str, list[str]] = {p.id: [] for p in book.facts.parts}
+    names = [*(p.id for p in book.facts.parts), *(s.id for s in book.facts.statements)]
+    found: dict[str, list[str]] = {name: [] for name in names}
     for test in sorted(touched.keys() & passing, key=lambda i: (len(touched[i]), i)):
         for part in touched[test]:
             if part in found:
@@ -190,7 +221,8 @@ _Group = tuple[list[str], dict[str, Sequence[str]]]
 
 def _groups(book: Book) -> list[_Group]:
     """Return parts together that no test has in common, so that it can be told which of them a test needs."""
-    touching = {part: tests for part, tests in _touching(book).items() if tests}
+    touched = touching_tests(book)
+    touching = {p.id: touched[p.id] for p in book.facts.parts if touched.get(p.id)}
     made: list[tuple[_Group, set[str]]] = []
     for part in sorted(touching, key=lambda p: (len(touching[p]), int(p))):
         tests = set(touching[part])
@@ -210,7 +242,7 @@ def _pairs(groups: list[_Group]) -> Iterator[list[_Group]]:
         yield groups[start : start + _AT_ONCE]
 
 
-def _ablated(book: Book) -> Iterator[tuple[str, tuple[str, ...], Reading]]:
+def taken_out(book: Book) -> Iterator[tuple[str, tuple[str, ...], Reading]]:
     """Yield each execution in which parts were taken out: whom it asked, which parts, and how it went."""
     subject = subject_of_ablation(book)
     for place in book.parts(subject, "ablated"):
@@ -221,8 +253,8 @@ def _ablated(book: Book) -> Iterator[tuple[str, tuple[str, ...], Reading]]:
 
 def is_needed(book: Book, part: str) -> bool:
     """Return whether some check noticed that a part was taken out."""
-    tests = set(_touching(book).get(part, ()))
-    for kind, parts, reading in _ablated(book):
+    tests = set(touching_tests(book).get(part, ()))
+    for kind, parts, reading in taken_out(book):
         if part not in parts or reading.evidence.ending is None:
             continue
         if len(parts) == 1 and _noticed(reading, reference_ids(book)):
@@ -260,13 +292,8 @@ def _survives(book: Book, reading: Reading) -> bool:
 
 def unneeded_parts(book: Book) -> tuple[ChangedPart, ...]:
     """Return the parts without which every check passes as before."""
-    survived = {p for kind, parts, r in _ablated(book) if kind == _ALL and _survives(book, r) for p in parts}
+    survived = {p for kind, parts, r in taken_out(book) if kind == _ALL and _survives(book, r) for p in parts}
     return tuple(p for p in book.facts.parts if p.id in survived and not is_needed(book, p.id))
-
-
-def unproven_lines(book: Book) -> tuple[str, ...]:
-    """Return `path:line` of each line of the change that no check needs."""
-    return tuple(f"{p.path}:{n}" for p in unneeded_parts(book) for n in range(p.first, max(p.first, p.last) + 1))
 
 
 def ablation_points(book: Book) -> Iterator[Open]:
@@ -275,7 +302,7 @@ def ablation_points(book: Book) -> Iterator[Open]:
     head = book.first(subject_of_ablation(book), "head")
     if not parts or head is None or any(_lost_by_watching(book, head)):
         return
-    if any(kind == _ALL and len(taken) == len(parts) and _survives(book, r) for kind, taken, r in _ablated(book)):
+    if any(kind == _ALL and len(taken) == len(parts) and _survives(book, r) for kind, taken, r in taken_out(book)):
         yield Open(
             "every check passes as well without any part of the change",
             "Which test shows what the change of the program does?",
@@ -286,30 +313,3 @@ def _lost_by_watching(book: Book, head: Reading) -> Iterator[str]:
     """Yield the tests that passed with the change and did not while they were watched: they were not asked."""
     asked = set(reference_ids(book))
     yield from (i for i in head.ids if head.stand(i) is Standing.PASSED and i not in asked)
-
-
-def ablation_step(book: Book) -> Step | None:
-    """Return S13 as it went; None where there was nothing to take out."""
-    parts = book.facts.parts
-    if not parts:
-        return None
-    unneeded = unneeded_parts(book)
-    needed = [p for p in parts if is_needed(book, p.id)]
-    count = sum(1 for _ in _ablated(book))
-    reasons = [f"{len(parts)} parts of the change, {count} executions without some: {len(needed)} parts are needed"]
-    if unneeded:
-        reasons.append(f"{len(unneeded)} parts are needed by no check: their lines are unproven")
-    if not reference_ids(book):
-        reasons.append("no test passed while it was watched, so nothing could be told")
-    elif left := len(parts) - len(needed) - len(unneeded):
-        reasons.append(f"left out: {left} parts, for the bound of executions or of time was reached, or one was lost")
-    evidence = book.evidence_at("covered", "ablated")
-    told = len(needed) == len(parts)
-    return Step(
-        id="S13",
-        title="Strength (ablation)",
-        outcome="passed" if told else "flagged",
-        reasons=tuple(reasons),
-        evidence=evidence,
-        seconds=book.seconds_of(evidence),
-    )

@@ -42,6 +42,7 @@ Variant = Literal[
     "jittered-base",
     "ablated",
     "covered",
+    "mutated",
     "recorded",
     "recorded-head",
     "outside",
@@ -49,15 +50,15 @@ Variant = Literal[
 ]
 """Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
-of the change, and the head while its lines are counted (S13); base and head while their calls are noted (S11); one of
-the two with the judge outside (S9).
+of the change, while its lines are counted, and with its mutants (S13); base and head while their calls are noted (S11);
+one of the two with the judge outside (S9).
 """
 
 BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base"})
 """The variants with the base's source."""
 
 
-APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered"})
+APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered", "mutated"})
 """The variants of S12 and S13."""
 
 NEEDED: Final = frozenset({"base", "head", "null-raise", "null-return", "twin", "twin-base"})
@@ -98,6 +99,38 @@ class ChangedPart(Record):
     """Its first line at the head."""
     last: int = 0
     """Its last line at the head; less than the first where the part only takes something away."""
+    text: tuple[str, ...] = ()
+    """Its lines, for a person."""
+
+
+class ChangedStatement(Record):
+    """A statement, or the head of one that holds others, of which some line changed."""
+
+    id: str
+    path: str
+    lines: tuple[int, ...]
+    """Its lines that changed."""
+    text: tuple[str, ...] = ()
+    """The same lines, for a person."""
+
+
+class Mutant(Record):
+    """A changed statement in which one small thing is otherwise."""
+
+    id: int
+    statement: str
+    """Id of the statement."""
+    path: str
+    line: int
+    operator: str
+    """What was done, under the field's name for it."""
+    before: str
+    after: str
+    """Empty where it would not be there at all."""
+    tests: tuple[str, ...] = ()
+    """Tests that are asked."""
+    everybody: bool = True
+    """Whether all that could notice are asked."""
 
 
 class Facts(Record):
@@ -130,6 +163,14 @@ class Facts(Record):
     """Other surroundings that the policy asks for (S12)."""
     parts: tuple[ChangedPart, ...] = ()
     """Parts of the change that were to be taken out one by one (S13)."""
+    statements: tuple[ChangedStatement, ...] = ()
+    """What of the change can be executed, as far as it is looked at which test does (S13)."""
+    statements_left_out: int = 0
+    """How many more there are."""
+    mutants: tuple[Mutant, ...] = ()
+    """Mutants that were to be tried (S13)."""
+    mutants_left_out: int = 0
+    """How many more there are."""
     trials: tuple[Trial, ...] = ()
     """Everything that was executed; evidence of each must be there."""
     left_out: tuple[LeftOut, ...] = ()
@@ -145,7 +186,7 @@ class Book:
         self.missing = tuple(t.evidence for t in facts.trials if t.evidence not in held)
         """Ids of evidence that was made and is not here."""
         lost = (t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
-        self.lost = tuple(t for t in lost if t.variant not in ("ablated", "covered"))
+        self.lost = tuple(t for t in lost if t.variant not in ("ablated", "covered", "mutated"))
         """Trials whose sandbox was lost; those aside that only inform."""
         self._seconds = {i: r.evidence.seconds for i, r in held.items()}
         self._places: dict[tuple[Subject, Variant, str, bool, str | None], list[Reading]] = {}

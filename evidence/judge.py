@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from assay.evidence.ablation import ablation_points, unproven_lines
+from assay.evidence.ablation import ablation_points
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Facts
 from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, out_of_time, refutations
@@ -21,6 +21,7 @@ from assay.evidence.matrix import needed_ids
 from assay.evidence.probe_dressed import looking_functions
 from assay.evidence.probe_findings import changed_behaviour
 from assay.evidence.steps import executed_steps
+from assay.evidence.strength import unproven_lines
 from assay.records.evidence import Evidence
 from assay.records.verdicts import RequirementVerdict, Verdict, VerdictStatus
 

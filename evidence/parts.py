@@ -78,7 +78,7 @@ def split_file(path: str, before: bytes, after: bytes) -> tuple[Edit, ...]:
         return (whole,)
     found: list[Edit] = []
     pending: tuple[int, int] | None = None
-    for old_from, old_to, new_from, new_to in _hunks(old, new):
+    for old_from, old_to, new_from, new_to in hunks_of(old, new):
         start = (old_from, new_from) if pending is None else pending
         hunk = Edit(path, start[1] + 1, new_to, tuple(old[start[0] : old_to]))
         leaves = () if pending is not None else _leaves(path, head, new, hunk)
@@ -94,7 +94,7 @@ def split_file(path: str, before: bytes, after: bytes) -> tuple[Edit, ...]:
     return (whole,) if pending is not None else tuple(found)
 
 
-def _hunks(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
+def hunks_of(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
     """Yield from and to of old and new lines that differ. What was added beside changed lines is apart from them where
     each can be taken out without the other.
     """

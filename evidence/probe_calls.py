@@ -87,8 +87,18 @@ class Function(Record):
         return Call(id=number, name=name, made=owner, arguments=arguments, **place, **more)
 
 
+class TriedMutant(Record):
+    """A mutant that is tried, and the tests that are asked about it (S13)."""
+
+    id: int
+    early: bool
+    """Whether it has to be there when modules are imported."""
+    tests: tuple[int, ...]
+    """By their place among all tests that are asked."""
+
+
 class Probe(Record):
-    """What a probe is asked for: to note calls, or, where there are any, to do calls again."""
+    """What is asked beside the tests: to note calls, or, where there are any, to do calls again or to try mutants."""
 
     files: tuple[str, ...] = ()
     """Python files of the program, whose functions are looked at."""
@@ -99,6 +109,12 @@ class Probe(Record):
     """How often each call is done, each time in a process with another hash seed."""
     dressed: bool = False
     """Whether each pass is done twice: once as if a test ran, and once not."""
+    mutants: tuple[TriedMutant, ...] = ()
+    """Mutants in the tree, of which the tests run as one after the other."""
+    tests: tuple[str, ...] = ()
+    """Ids that are asked about any of them."""
+    switch: str = ""
+    """What chooses the mutant."""
 
 
 def _written(arguments: str) -> str:

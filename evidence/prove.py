@@ -35,6 +35,7 @@ from assay.evidence.jitter import jitter_refutations, run_jitter
 from assay.evidence.judge import is_admitted, judge
 from assay.evidence.layout import Layout, lay_out
 from assay.evidence.meters import run_meter
+from assay.evidence.mutation import run_mutants
 from assay.evidence.outside import run_outside
 from assay.evidence.probe import run_probe
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
@@ -157,6 +158,7 @@ class Assayer:
                         await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13
                         if trials.has_time():
                             await run_probe(trials, self._settings.proof.probed)  # S11
+                        await run_mutants(trials, self._settings.proof.mutants)  # S13
             return judge(trials.facts, trials.evidence.values())
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from assay.evidence.ablation import ablation_step
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import counting_ids
@@ -16,6 +15,7 @@ from assay.evidence.meters import meter_step
 from assay.evidence.outside import outside_step
 from assay.evidence.probe_findings import probe_step
 from assay.evidence.refutation import TESTS, suspects
+from assay.evidence.strength import strength_step
 from assay.evidence.twin_runs import twin_step
 from assay.records.verdicts import Step
 
@@ -37,7 +37,7 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         _held_out,
         probe_step,
         jitter_step,
-        ablation_step,
+        strength_step,
         meter_step,
     )
     return tuple(step for make in makers if (step := make(book)) is not None)

@@ -29,6 +29,7 @@ _PURPOSES: Final[dict[Variant, str]] = {
     "jittered-base": " in other surroundings",
     "ablated": " without a part of the change",
     "covered": " with coverage",
+    "mutated": " with mutants of changed lines",
     "recorded": " with calls noted",
     "recorded-head": " with calls of the change's own suite noted",
     "outside": " with the judge outside",
@@ -123,6 +124,7 @@ class Trials:
         surroundings: Surroundings | None = None,
         until: tuple[tuple[str, ...], ...] = (),
         trace: tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...] = (),
+        probe: Probe | None = None,
     ) -> None:
         """Execute tests once.
 
@@ -141,6 +143,7 @@ class Trials:
             surroundings: others than usual.
             until: groups of ids; it may end early once of each group one has failed.
             trace: lines of the program of which it is told which tests execute them.
+            probe: what is asked beside the tests.
         """
         cell, trusted = self.cell(subject, variant), self._base_facts.case.trusted
         given = {Subject.VISIBLE: trusted.visible, Subject.HELD_OUT: trusted.held_out}
@@ -160,6 +163,7 @@ class Trials:
             surroundings=surroundings,
             until=until,
             trace=trace,
+            probe=probe,
             altered=variant not in _UNALTERED,
         )
         if alone is None:

@@ -12,7 +12,11 @@ from assay.records.decisions import CheckpointKind, DecisionType, Question
 from assay.records.plans import Plan, Unit
 from assay.records.results import Finding, Review
 from assay.records.tickets import Ticket
+from assay.records.unproven import span_lines
 from assay.records.verdicts import Verdict
+
+_PLACES = 20
+"""Places of unproven lines that a person is shown in a question; the report has all of them."""
 
 APPROVE, EDIT, REJECT, RESPOND = DecisionType.APPROVE, DecisionType.EDIT, DecisionType.REJECT, DecisionType.RESPOND
 
@@ -163,8 +167,7 @@ def about_delivery(
         lines += [f"- {unit.id} {unit.title}: **{unit_verdict.status.value}**; {review.summary}"]
         lines += [f"  - {_where(f)}{f.text}" for f in review.findings]
     lines += [""] + [f"- `{c.path}` +{c.added} -{c.removed}" for c in changes]
-    if verdict.unproven_lines:
-        lines += ["", "Lines that no check needs: " + ", ".join(verdict.unproven_lines[:20])]
+    lines += _unproven(verdict)
     if flags := [f"`{f.path}` {f.text}" for f in verdict.flags]:
         lines += ["", "To look at:"] + [f"- {flag}" for flag in flags[:20]]
     if waived:
@@ -178,6 +181,16 @@ def about_delivery(
         description="\n".join(lines),
         allowed=(APPROVE, REJECT),
     )
+
+
+def _unproven(verdict: Verdict) -> list[str]:
+    """Return what no check holds on to, place by place, the most telling first."""
+    spans = span_lines(verdict.unproven_lines)
+    if not spans:
+        return []
+    listed = [f"- `{span.place}` {span.reason}" for span in spans[:_PLACES]]
+    more = [f"- and {len(spans) - _PLACES} more places"] if len(spans) > _PLACES else []
+    return ["", "Unproven lines of the change:", *listed, *more]
 
 
 def _where(finding: Finding) -> str:

@@ -129,6 +129,9 @@ class ProofSettings(Record):
     """Fresh sandboxes with other surroundings (order, hash seed, time zone, …) in which what was shown must hold."""
     ablations: Annotated[int, Field(ge=0, le=500)] = 24
     """Most executions in which parts of the change are taken out, to see whether some check needs them."""
+    mutants: Annotated[int, Field(ge=0, le=1000)] = 60
+    """Most mutants of changed lines that are tried, to see whether some check tells them from what was written; of
+    more, a sample. They go by the first execution of `ablations`; 0 does without."""
     sandbox: str = "default"
     """Name of the profile in which checks run."""
     seconds: Annotated[float, Field(gt=0)] = 600.0

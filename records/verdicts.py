@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from assay.records.base import Record
+from assay.records.unproven import UnprovenLine
 
 
 class VerdictStatus(StrEnum):
@@ -90,7 +91,7 @@ class Verdict(Record):
     requirements: tuple[RequirementVerdict, ...] = ()
     steps: tuple[Step, ...] = ()
     witness: Witness | None = None
-    unproven_lines: tuple[str, ...] = ()
-    """`path:line` of changed lines that no check needs."""
+    unproven_lines: tuple[UnprovenLine, ...] = ()
+    """Changed lines that no check needs as they are, each with the reason (S13)."""
     flags: tuple[Flag, ...] = ()
     seconds: float = 0.0
