@@ -38,11 +38,14 @@ The last object of `assay check`:
 | `question` | what a person would have to answer, where it is inconclusive |
 | `steps` | of each step of the proof `id`, `title`, `outcome`, `seconds`, `reasons` |
 | `witness` | what shows a refutation, with the command that shows it again; or null |
-| `unproven_lines` | `path:line` of changed lines that no check needs |
+| `unproven_lines` | changed lines that no check needs as they are: of each `path`, `line`, `why` (below), `reason` |
 | `flags` | of each `kind`, `path`, `line`, `text` |
 | `statement` | the author's words: of each sentence `text`, `mark` (`confirmed`, `contradicted`, `unverified`), `why` |
 | `seconds` | how long the proof took |
 | `evidence` | path of the report |
+
+Why a line is unproven: `unexecuted` (no check executes it), `removable` (every check passes without it), `restorable`
+(every check passes with what was taken out there), `changeable` (every check passes with something else in its place).
 
 ## Exit codes
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assay.records.runs import RunStatus
+from assay.records.unproven import UnprovenLine, Why
 from assay.records.verdicts import Verdict, VerdictStatus
 from assay.reports.facts import CheckFacts, ClaimFacts, RunFacts
 
@@ -43,6 +44,13 @@ _VERDICT_TONES: dict[VerdictStatus, Tone] = {
     VerdictStatus.REFUTED: "bad",
     VerdictStatus.INCONCLUSIVE: "open",
     VerdictStatus.DECLINED: "open",
+}
+
+_UNPROVEN_WORDS: dict[Why, str] = {
+    "unexecuted": "not executed",
+    "removable": "could be taken out",
+    "restorable": "could come back",
+    "changeable": "could be something else",
 }
 
 _RUN_WORDS: dict[RunStatus, tuple[Tone, str]] = {
@@ -117,6 +125,13 @@ def conclude_check(facts: CheckFacts) -> Outcome:
     return Outcome(
         _VERDICT_TONES[verdict.status], word[0].upper() + word[1:], verdict.reasons[0] if verdict.reasons else ""
     )
+
+
+def count_unproven(lines: Sequence[UnprovenLine]) -> str:
+    """Return how many lines are unproven, by why: `3 unproven lines (1 not executed, 2 could be something else)`."""
+    found = [(word, sum(line.why == why for line in lines)) for why, word in _UNPROVEN_WORDS.items()]
+    by_why = ", ".join(f"{number} {word}" for word, number in found if number)
+    return f"{_count(len(lines), 'unproven line')} ({by_why})"
 
 
 def _count(number: int, noun: str) -> str:

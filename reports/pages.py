@@ -22,11 +22,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from assay.records.runs import UnitStatus
+from assay.records.unproven import span_lines
 from assay.records.verdicts import VerdictStatus
 from assay.reports.diffs import view_changes
 from assay.reports.facts import CheckFacts, ClaimFacts, RunFacts, WorkFacts
 from assay.reports.matrix import CELLS, tabulate_tests
-from assay.reports.outcomes import Tone, conclude_check, conclude_run, line_up_claims
+from assay.reports.outcomes import Tone, conclude_check, conclude_run, count_unproven, line_up_claims
 from assay.reports.untrusted import describe_ending, make_visible, shorten
 
 _TONES: dict[str, Tone | Literal["none"]] = {
@@ -117,6 +118,7 @@ def _environment() -> Environment:
     }
     environment.filters |= {
         "argv": shlex.join,
+        "counted": count_unproven,
         "capital": lambda text: text[:1].upper() + text[1:],
         "cut": shorten,
         "diff": view_changes,
@@ -126,6 +128,7 @@ def _environment() -> Environment:
         "requirement_text": _requirement_text,
         "short": lambda commit: commit[:12],
         "span": _span,
+        "spans": span_lines,
         "tests": tabulate_tests,
         "tone": lambda status: _TONES.get(status, "open"),
         "when": _when,

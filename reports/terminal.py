@@ -9,12 +9,25 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.records.runs import RunStatus
+from assay.records.unproven import span_lines
 from assay.records.verdicts import Witness
 from assay.reports.facts import CheckFacts, RunFacts
-from assay.reports.outcomes import ClaimLine, Outcome, Tone, conclude_check, conclude_run, line_up_claims
+from assay.reports.outcomes import (
+    ClaimLine,
+    Outcome,
+    Tone,
+    conclude_check,
+    conclude_run,
+    count_unproven,
+    line_up_claims,
+)
 from assay.reports.untrusted import make_visible, shorten
 
 _STYLES: dict[Tone, str] = {"good": "green", "bad": "red", "open": "yellow"}
+_PLACES = 8
+"""Places of unproven lines that are shown here; the report has all of them."""
+_LINES = 2
+"""Lines of each such place."""
 _SIGNS: dict[Tone, str] = {"good": "ok", "bad": "no", "open": "??"}
 
 
@@ -34,6 +47,7 @@ def render_terminal(facts: RunFacts | CheckFacts) -> RenderableType:
         if line.last:
             parts += _explanation(line)
             parts += _contradicted(line)
+    parts += [part for line in _speaking(lines) for part in _unproven(line)]
     if isinstance(facts, RunFacts):
         parts += _decisions(facts)
     verdicts = [line.facts.verdict for line in lines if line.last]
@@ -98,6 +112,33 @@ def _contradicted(line: ClaimLine) -> list[RenderableType]:
         return []
     body = [_text(f"- {shorten(s.text, 300)} ({shorten(s.why, 300)})") for s in wrong]
     return [Text(), _text("What the author says is contradicted by what was computed:", "bold"), Text("\n").join(body)]
+
+
+def _speaking(lines: tuple[ClaimLine, ...]) -> list[ClaimLine]:
+    """Return the claims whose unproven lines are told: that on the whole, where there is one, else the last of each."""
+    last = [line for line in lines if line.last]
+    return [line for line in last if line.facts.claim.unit is None] or last
+
+
+def _unproven(line: ClaimLine) -> list[RenderableType]:
+    """Return what no check holds on to, the most telling first."""
+    lines = line.facts.verdict.unproven_lines if line.facts.verdict else ()
+    if not lines:
+        return []
+    spans = span_lines(lines)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold", max_width=32)
+    table.add_column(overflow="fold")
+    for span in spans[:_PLACES]:
+        told = _text(span.reason)
+        for one in () if span.lines[0].changes else [one for one in span.lines if one.text][:_LINES]:
+            told.append_text(_text(f"\n{shorten(one.text, 100)}", "dim"))
+        if len(span.lines) > _LINES:
+            told.append_text(_text("\n…", "dim"))
+        table.add_row(_text(f"  {span.place}"), told)
+    heading = f"{count_unproven(lines)}, {line.place}:"
+    rest = [_text(f"  … and {len(spans) - _PLACES} more places in the report")] if len(spans) > _PLACES else []
+    return [Text(), _text(heading, "bold"), table, *rest]
 
 
 def _witness(witness: Witness) -> list[RenderableType]:

@@ -10,6 +10,7 @@ the judge's that must fail has to be seen failing in one. What a process says of
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 MEMORY: Final = 1 << 30
 """Bytes of address space that a mutant may add."""
 SHORTEST: Final = 3.0
-"""Seconds that a mutant may always take."""
+"""Seconds of the processor that a mutant may always take."""
 PATIENCE: Final = 10
-"""How often as long as the same tests take without it."""
+"""How often as long as the same tests take without it; and how often as long it may take by the clock, for others work
+on the machine, too.
+"""
 STEP: Final = 0.002
 """Seconds between two looks at a process."""
 
@@ -95,11 +98,11 @@ class Process:
 
     def wait(self, seconds: float) -> dict[str, float] | None:
         """Return which tests passed, with the seconds that each took; None where the process took too long."""
-        until, ended = monotonic() + seconds, False
+        until, ended, status = monotonic() + seconds, 0, 0
         while not ended and monotonic() < until:
             if not self.listen(STEP):
                 sleep(STEP)
-            ended = waitpid(self.pid, os.WNOHANG)[0] != 0
+            ended, status = waitpid(self.pid, os.WNOHANG)
         with contextlib.suppress(ProcessLookupError):  # nothing of it is left
             killpg(self.pid, signal.SIGKILL)
         if not ended:
@@ -107,7 +110,8 @@ class Process:
         while self.listen(0):
             pass
         close(self.reading)
-        return read_passed(self.said) if ended else None
+        spent = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+        return None if spent or not ended else read_passed(self.said)
 
     def listen(self, seconds: float) -> bool:
         """Take what the process says, and return whether it said something; it may take so many seconds to do so."""
@@ -169,16 +173,25 @@ class MutantRunner:
             limit = max(SHORTEST, PATIENCE * (whole if early else sum(fit[t] for t in tests)))
             if not tests or self.left() < limit:
                 continue
-            begun = self.start(str(mutant["id"]), tests, silent=early)
+            begun = self.start(str(mutant["id"]), tests, silent=early, seconds=limit)
             if isinstance(begun, Trial):
                 return begun
-            passed = begun.wait(limit)
+            passed = begun.wait(min(PATIENCE * limit, self.left()))
             ended = "timeout" if passed is None else "survived" if passed.keys() == set(tests) else "killed"
             self.emit(kind="observed", mutant=mutant["id"], ended=ended)
         return None
 
-    def start(self, number: str, tests: Sequence[str], *, silent: bool = False) -> Trial | Process:
-        """Fork: the child is a trial as this mutant (none, where it is empty), and its parent has the process."""
+    def start(
+        self, number: str, tests: Sequence[str], *, silent: bool = False, seconds: float | None = None
+    ) -> Trial | Process:
+        """Fork: the child is a trial as this mutant (none, where it is empty), and its parent has the process.
+
+        Args:
+            number: of the mutant.
+            tests: to run.
+            silent: whether its output goes nowhere.
+            seconds: of the processor that it may use.
+        """
         reading, writing = pipe()
         child = fork()
         if child:
@@ -189,6 +202,9 @@ class MutantRunner:
         for descriptor in (1, 2) if silent else ():
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         limit_memory()
+        if seconds is not None:
+            whole = math.ceil(seconds)
+            resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
         os.environ[self.switch] = number
         if (module := sys.modules.get(self.switch)) is not None:
             module.now = number  # type: ignore[attr-defined]
@@ -200,9 +216,10 @@ class MutantRunner:
 
 
 def limit_memory() -> None:
-    """Let this process have no more than `MEMORY` beyond what it has."""
+    """Let a mutant fail that wants far too much, and not the sandbox."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
 
 
 def take_part(emit: Emit, tree: str, asked: dict[str, Any]) -> MutantRunner | Trial:

@@ -15,13 +15,18 @@ from assay.records.verdicts import Verdict, VerdictStatus
 from .books import check_case, failed, passed
 from .conftest import BASE, CALC, FIXED, NEW_TEST, Files, World, case, plain
 
-SETTINGS = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=24, probed=0))
+SETTINGS = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=24, probed=0, mutants=0))
 
 
 async def ablate(world: World, base: Files, change: Files, kind: ClaimKind = ClaimKind.FIX) -> Verdict:
     """Prove a change with S13 and without S12."""
     first = await world.commit(base)
     return await world.assayer(SETTINGS).prove(case(first, await world.commit(change, first), kind))
+
+
+def places(verdict: Verdict) -> list[str]:
+    """Return the unproven lines."""
+    return [str(line) for line in verdict.unproven_lines]
 
 
 def s13(verdict: Verdict) -> tuple[str, ...]:
@@ -101,7 +106,7 @@ def ablated(part: str, *, failing: bool, watched: bool = True) -> Verdict:
 def test_what_nobody_needs_is_unproven_and_nothing_at_all_is_open() -> None:
     """One part may be idle; where all of them are together, no check shows the change."""
     assert ablated("all:1", failing=False).status is VerdictStatus.PROVEN
-    assert ablated("all:1", failing=False).unproven_lines == ("calc.py:6",)
+    assert places(ablated("all:1", failing=False)) == ["calc.py:6"]
     assert ablated("all:0,1", failing=False).status is VerdictStatus.INCONCLUSIVE
     assert ablated("all:0,1", failing=True).status is VerdictStatus.PROVEN
     assert ablated("all:0,1", failing=True).unproven_lines == (), "it is not known which of them"
@@ -122,7 +127,8 @@ async def test_an_untested_hunk_is_listed_and_a_tested_one_is_not(world: World) 
     change = FIXED.replace("return a + b", "return b + a") + "\n\ndef unused(x):\n    y = x * 2\n    return y\n"
     verdict = await ablate(world, BASE, {"calc.py": change, "tests/test_calc.py": NEW_TEST})
     assert verdict.status is VerdictStatus.PROVEN, verdict.reasons
-    assert verdict.unproven_lines == ("calc.py:2", "calc.py:10", "calc.py:11")
+    assert places(verdict) == ["calc.py:2", "calc.py:10", "calc.py:11"]
+    assert [u.why for u in verdict.unproven_lines] == ["removable", "unexecuted", "unexecuted"]
     assert "4 parts of the change" in s13(verdict)[0]
     assert "1 parts are needed" in s13(verdict)[0]
 
@@ -142,7 +148,7 @@ async def test_forty_hunks_do_not_cost_forty_suites(world: World) -> None:
     base: Files = {"many.py": many(40), "tests/test_many.py": tests}
     verdict = await ablate(world, base, {"many.py": many(40, 100), "tests/test_many.py": exact})
     assert verdict.status is VerdictStatus.PROVEN, verdict.reasons
-    assert set(verdict.unproven_lines) == {f"many.py:{4 * n + 2}" for n in range(40) if n not in (7, 8)}
+    assert set(places(verdict)) == {f"many.py:{4 * n + 2}" for n in range(40) if n not in (7, 8)}
     assert len([e for e in await world.evidence() if "without a part" in e.purpose]) == 2
 
 
@@ -154,13 +160,13 @@ async def test_what_a_helper_process_needs_is_found_by_halving(world: World) -> 
     test += "    assert subprocess.run([sys.executable, '-c', code]).returncode == 0\n"
     verdict = await ablate(world, {"many.py": many(3)}, {"many.py": many(3, 100), "tests/test_many.py": test})
     assert verdict.status is VerdictStatus.PROVEN, verdict.reasons
-    assert verdict.unproven_lines == ("many.py:2", "many.py:6")
+    assert places(verdict) == ["many.py:2", "many.py:6"]
 
 
 @pytest.mark.docker
 async def test_a_bound_of_executions_is_kept_and_told(world: World) -> None:
     """What was not looked at is neither proven nor unproven, and the step says so."""
-    tight = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=1, probed=0))
+    tight = Settings(proof=ProofSettings(seconds=60, level="C", jittered=0, ablations=1, probed=0, mutants=0))
     base = await world.commit(BASE)
     head = await world.commit({"calc.py": FIXED, "tests/test_calc.py": NEW_TEST}, base)
     verdict = await world.assayer(tight).prove(case(base, head))

@@ -19,6 +19,7 @@ from assay.records.results import Doubt, Finding, Review, StatedTest
 from assay.records.runs import RunStatus, UnitStatus
 from assay.records.sandboxes import Exited
 from assay.records.tickets import Ticket
+from assay.records.unproven import UnprovenLine
 from assay.records.verdicts import Flag, RequirementVerdict, Step, Verdict, VerdictStatus, Witness
 from assay.reports import (
     AskedFacts,
@@ -95,6 +96,14 @@ def execution(claim: str, source: Side, tests: Side, outcomes: tuple[TestOutcome
         started=AT,
         seconds=1.4,
     )
+
+
+UNPROVEN = (
+    UnprovenLine(path="splitbill/shares.py", line=11, why="removable", text="each, left = divmod(total, people)"),
+    UnprovenLine(path="splitbill/shares.py", line=12, why="changeable", changes=(("left", "left + 1"), ("[each]", ""))),
+    UnprovenLine(path="splitbill/trips.py", line=4, why="unexecuted", text="raise ValueError(<b>trip</b>)"),
+    UnprovenLine(path="splitbill/trips.py", line=5, why="unexecuted", text="log(trip)"),
+)
 
 
 def examined(attempt: int, *, unit: str | None, proven: bool) -> ClaimFacts:
@@ -184,7 +193,7 @@ def examined(attempt: int, *, unit: str | None, proven: bool) -> ClaimFacts:
                 Step(id="S12", title="replicates", outcome="not_run", reasons=("The policy does not ask for it.",)),
             ),
             witness=None if proven else witness,
-            unproven_lines=("splitbill/shares.py:11",) if proven else (),
+            unproven_lines=UNPROVEN if proven else (),
             flags=(Flag(kind="protected-file", path="tests/test_left_over.py", line=1, text="a new test file"),),
             seconds=6.8,
         ),

@@ -211,3 +211,12 @@ def test_a_huge_change_is_bounded_and_says_so(run_facts: RunFacts) -> None:
     assert "Not everything is shown: 40000 lines are left out" in words
     assert "3000 more lines of this file are not shown." in words
     assert len(html) < 6_000_000
+
+
+def test_unproven_lines_stand_folded_before_the_steps_each_with_its_reason(run_facts: RunFacts) -> None:
+    """What stands there, and what could; text of the repository is no markup."""
+    page = render_report(replace(run_facts, claims=run_facts.claims[-1:]))
+    words = " ".join(Parsed(page).words.split())
+    assert words.index("4 unproven lines (2 not executed") < words.index("Steps of the proof")
+    assert "splitbill/trips.py:4-5raise ValueError(<b>trip</b>)log(trip)no check executes it" in words
+    assert "every check passes with left + 1 for leftor without [each]" in words

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from assay.records.runs import RunStatus
+from assay.records.unproven import UnprovenLine
 from assay.reports import CheckFacts, RunFacts, print_terminal, render_terminal
 
 
@@ -74,3 +75,20 @@ def test_it_is_one_renderable(run_facts: RunFacts) -> None:
     """It goes into a panel or a live view as it is."""
     console = Console(file=io.StringIO(), width=80)
     assert console.render_lines(render_terminal(run_facts))
+
+
+def test_unproven_lines_are_told_once_with_the_reason_of_each(run_facts: RunFacts) -> None:
+    """What no check executes comes first; a run tells those of the whole, and a long list is cut."""
+    text = printed(run_facts)
+    assert text.count("unproven lines") == 1
+    told = " ".join(text.split())
+    assert "4 unproven lines (2 not executed, 1 could be taken out, 1 could be something else), whole change:" in told
+    assert "splitbill/trips.py:4-5 no check executes it raise ValueError(<b>trip</b>) log(trip)" in told
+    assert "every check passes with `left + 1` for `left`, or without `[each]`" in told
+    assert told.index("trips.py:4-5") < told.index("shares.py:11") < told.index("shares.py:12")
+    claim = run_facts.claims[-1]
+    assert claim.verdict
+    many = tuple(UnprovenLine(path="a.py", line=2 * n) for n in range(1, 13))
+    verdict = claim.verdict.model_copy(update={"unproven_lines": many})
+    text = printed(replace(run_facts, claims=(*run_facts.claims[:-1], replace(claim, verdict=verdict))))
+    assert "… and 4 more places in the report" in text
