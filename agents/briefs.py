@@ -104,6 +104,7 @@ def review_brief(unit: Unit, *, diff: str, verdict: Verdict, notes: str = "") ->
         f"# Task: review the change for unit `{unit.id}`",
         _unit(unit),
         "## What execution showed\n\n" + _verdict(verdict),
+        _unproven(verdict),
         _fenced("The change", diff or "(no file was changed)", DIFF_CHARACTERS, language="diff"),
         "The whole tree with the change lies in `/workspace`, read-only; `/tmp` is yours.",
         _notes(notes),
@@ -130,12 +131,17 @@ def _verdict(verdict: Verdict) -> str:
         lines.append(f"- {requirement.requirement}: {requirement.status.value}{level}")
     if verdict.status is VerdictStatus.REFUTED and verdict.witness is not None and not verdict.witness.held_out:
         lines.append(f"- expected {verdict.witness.expected}, got {verdict.witness.got}")
-    spans = span_lines(verdict.unproven_lines)
-    lines += [f"- unproven: `{span.place}` {span.reason}" for span in spans[:UNPROVEN]]
-    if len(spans) > UNPROVEN:
-        lines.append(f"- unproven: {len(spans) - UNPROVEN} more places")
     lines += [f"- to look at: `{flag.path}` {flag.text}" for flag in verdict.flags[:20]]
     return "\n".join(lines)
+
+
+def _unproven(verdict: Verdict) -> str:
+    """Return what no check holds on to; the author's code is quoted in it."""
+    spans = span_lines(verdict.unproven_lines)
+    told = [f"{span.place}: {span.reason}" for span in spans[:UNPROVEN]]
+    if len(spans) > UNPROVEN:
+        told.append(f"and {len(spans) - UNPROVEN} more places")
+    return _fenced("Unproven lines of the change: they could be otherwise", "\n".join(told)) if told else ""
 
 
 def _guidance(text: str) -> str:
