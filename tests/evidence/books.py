@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import product
 
+from assay.evidence.ablation import subject_of_ablation
 from assay.evidence.environment import CANARY_FAILS, CANARY_PASSES
-from assay.evidence.facts import BASE_VARIANTS, Book, Facts, Subject, Trial, Variant
+from assay.evidence.facts import (
+    BASE_VARIANTS,
+    Book,
+    ChangedPart,
+    ChangedStatement,
+    Facts,
+    Mutant,
+    Subject,
+    Trial,
+    Variant,
+)
+from assay.evidence.jitter import resting_ids
+from assay.evidence.probe_calls import Call
 from assay.evidence.protocol import Case, TrustedTests
 from assay.evidence.twins import mark_of
 from assay.policies.settings import ProjectSettings
 from assay.records.checks import Check
-from assay.records.claims import Claim, ClaimDraft, ClaimKind
-from assay.records.evidence import Cell, Evidence, FailureKind, PhaseOutcome, TestOutcome
+from assay.records.claims import Claim, ClaimDraft, ClaimKind, SpeedClaim
+from assay.records.evidence import Cell, Evidence, FailureKind, PhaseOutcome, Side, TestOutcome
 from assay.records.plans import Requirement
 from assay.records.results import StatedTest
 from assay.records.sandboxes import Exited
@@ -199,6 +214,96 @@ def check_case(kind: ClaimKind = ClaimKind.FIX, *, vacuous: bool = False) -> Rec
     records.add(Subject.BROUGHT, "twin", [perturbed(new)], expected=(new,))
     records.add(Subject.REGRESSION, "twin", map(perturbed, suite), expected=tuple(suite))
     records.add(Subject.REGRESSION, "twin-base", map(perturbed, suite))
+    return records
+
+
+def kept_case(kind: ClaimKind = ClaimKind.REFACTOR) -> Records:
+    """Return everything that proves a change by the tests of the base: docs, tests, a refactoring, half the time."""
+    records = start(kind, (), ())
+    canary(records)
+    suite = ["tests/test_a.py::test_0", "tests/test_a.py::test_1"]
+    for replicate in range(2):
+        records.add(Subject.REGRESSION, "base", map(passed, suite), replicate=replicate)
+    records.add(Subject.REGRESSION, "head", map(passed, suite), expected=tuple(suite))
+    records.add(Subject.REGRESSION, "twin", map(perturbed, suite), expected=tuple(suite))
+    records.add(Subject.REGRESSION, "twin-base", map(perturbed, suite))
+    if kind in (ClaimKind.DOCS, ClaimKind.TESTS):
+        records = records.with_facts(program_changed=())
+    if kind is ClaimKind.TESTS:
+        new = "tests/test_n.py::test_new"
+        records = records.with_facts(judge_side_changed=("tests/test_n.py",))
+        records.add(Subject.BROUGHT, "head", map(passed, [*suite, new]))
+        records.add(Subject.BROUGHT, "base", [passed(new)], expected=(new,))
+        records.add(Subject.BROUGHT, "null-raise", [failed(new, "error")], expected=(new,))
+        records.add(Subject.BROUGHT, "null-return", [failed(new)], expected=(new,))
+        records.add(Subject.BROUGHT, "twin", [perturbed(new)], expected=(new,))
+    if kind is ClaimKind.PERFORMANCE:
+        records = records.with_draft(speed=SpeedClaim(command=("python3", "-m", "tool"), at_most=0.6))
+        sides: tuple[Side, ...] = ("base", "head")
+        for pair, side in product(range(7), sides):
+            name = records.add(Subject.SPEED, side, [], replicate=pair)
+            spent = 1.0 if side == "base" else 0.5
+            records = records.change(name, output_bytes=3, output_digest="sha256:4", cpu_seconds=spent)
+    return records
+
+
+def in_other_surroundings(records: Records, count: int = 2) -> Records:
+    """Add S12: what the proof rests on passes in other surroundings, too."""
+    for subject in (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT):
+        ids = resting_ids(records.book(), subject)
+        for number in range(count) if ids else ():
+            records.add(subject, "jittered", map(passed, ids), expected=ids, part=str(number))
+    return records.with_facts(jittered=count)
+
+
+def with_strength(records: Records) -> Records:
+    """Add S13 of a fix or a feature: its one part is needed, its one statement executed, and its one mutant killed."""
+    if records.facts.case.claim.draft.kind not in (ClaimKind.FIX, ClaimKind.FEATURE):
+        return records
+    subject = subject_of_ablation(records.book())
+    ids = records.evidence[f"{subject.value}.head.0.False.None".replace(" ", "-")].outcomes
+    test = ids[-1].id
+    name = records.add(subject, "covered", ids)
+    records = records.change(name, touched={test: ("0", "s0")})
+    records.add(subject, "ablated", [failed(test)], part="some:0")
+    name = records.add(subject, "mutated", [passed(test)], part="1-1")
+    said: list[dict[str, object]] = [
+        {"kind": "observed", "control": "fails", "seen": True},
+        {"kind": "observed", "control": "passes", "unfit": []},
+        {"kind": "observed", "mutant": 1, "ended": "killed"},
+    ]
+    records = records.change(name, observed="\n".join(map(json.dumps, said)))
+    place = {"path": "calc.py", "line": 2, "operator": "ROR", "before": "a < b", "after": "a <= b"}
+    return records.with_facts(
+        parts=(ChangedPart(id="0", path="calc.py", first=2, last=2),),
+        statements=(ChangedStatement(id="s0", path="calc.py", lines=(2,)),),
+        mutants=(Mutant.model_validate({"id": 1, "statement": "s0", "tests": (test,), **place}),),
+    )
+
+
+def with_probe(records: Records, *, head: str = "3") -> Records:
+    """Add S11: a call of a test was done again on both sides, twice where a refutation would need it.
+
+    Args:
+        records: the rest.
+        head: the result at the head; `3` at the base.
+    """
+    call = Call(id=0, module="calc", file="calc.py", line=1, name="add", arguments="((1, 2), {})", recorded=True)
+    fields = call.model_dump(mode="json", include={"module", "file", "line", "name"})
+    function = {**fields, "form": "function", "defaults": 0, "calls": [["add", "", call.arguments]], "tests": [[]]}
+    noted: list[dict[str, object]] = [{"paths": ["/workspace"], "left_out": 0}, {**function, "left_out": 0}]
+    name = records.add(Subject.PROBE, "recorded", [])
+    records = records.change(name, observed="\n".join(json.dumps({"kind": "observed", **line}) for line in noted))
+    sides: tuple[Side, ...] = ("base", "head")
+    for side, (part, replicate) in product(sides, (("", 0), ("again", 0), ("again", 1))):
+        name = records.add(Subject.PROBE, side, [], part=part, replicate=replicate)
+        result = "3" if side == "base" else head
+        answer = {
+            "call": call.model_dump(mode="json"),
+            "answer": ["value", f"({result}, ((1, 2), {{}}))"],
+            "dressed": False,
+        }
+        records = records.change(name, observed=json.dumps({"kind": "observed", **answer}), ending=Exited(code=5))
     return records
 
 
