@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from assay.evidence.controls import parse, same_program
+from assay.evidence.controls import same_program
 from assay.evidence.parts import Edit, apply, hunks_of, pair_renamed
+from assay.evidence.syntax import parse
 from assay.records.base import digest_of
 
 _NOTHING: Final = (ast.Import, ast.ImportFrom, ast.Pass, ast.Global, ast.Nonlocal, ast.Try, ast.TryStar)

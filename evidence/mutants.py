@@ -8,12 +8,12 @@ compiled to the same is no mutant.
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from assay.evidence.changed_lines import Executable
+from assay.evidence.syntax import compile_expression
 
 OPERATORS: Final = ("ROR", "LCR", "COI", "COD", "SDL", "RVR", "AOR", "BCR", "CRP")
 """The most telling ones first."""
@@ -226,9 +226,8 @@ def _same_code(one: ast.AST, other: ast.AST) -> bool:
         return False
     made = []
     for node in (one, other):
-        at = ast.fix_missing_locations(ast.Expression(copy.deepcopy(node)))
         try:
-            code = compile(ast.parse(ast.unparse(at), mode="eval"), "", "eval")
+            code = compile_expression(ast.unparse(node))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return False
         made.append((code.co_code, repr(code.co_consts), code.co_names))

@@ -11,8 +11,8 @@ import copy
 from collections.abc import Mapping
 from typing import Final
 
-from assay.evidence.controls import parse
 from assay.evidence.mutants import Mutation
+from assay.evidence.syntax import parse, parse_own
 from assay.records.base import digest_of
 
 _SWITCH: Final = '''"""Which one."""
@@ -46,7 +46,7 @@ def weave(tree: ast.Module, mutations: Mapping[int, Mutation], secret: str) -> b
     made = _Weaver(mutations, switch_name(secret)).visit(tree)
     assert isinstance(made, ast.Module)
     place = _after_future(made)
-    made.body[place:place] = ast.parse(f"import {switch_name(secret)}").body
+    made.body[place:place] = parse_own(f"import {switch_name(secret)}").body
     try:
         text = ast.unparse(ast.fix_missing_locations(made)).encode()
     except (ValueError, RecursionError, UnicodeEncodeError):
@@ -76,7 +76,8 @@ class _Weaver:
         """Return a copy of a node; only in what it is without a mutant there are other choices."""
         made: ast.AST = self._copied(node)
         for number, mutation in self._chosen.get(id(node), ()):
-            test = ast.parse(f"{self._switch}.now == '{number}'", mode="eval").body
+            now = ast.Attribute(ast.Name(self._switch, ast.Load()), "now", ast.Load())
+            test = ast.Compare(now, [ast.Eq()], [ast.Constant(str(number))])
             other = copy.deepcopy(mutation.mutated)
             if isinstance(made, ast.expr) and isinstance(other, ast.expr):
                 made = ast.IfExp(test, other, made)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import threading
+from types import CodeType
 from typing import Any, Final
 
 _DEEPEST: Final = 150
@@ -36,6 +37,12 @@ def parse_own(text: str | bytes) -> ast.Module:
     """Return the syntax tree of a text that assay wrote itself; raises what `ast.parse` raises."""
     with _ONE_AT_A_TIME:
         return ast.parse(text)
+
+
+def compile_expression(text: str) -> CodeType:
+    """Return what an expression is compiled to; raises what `compile` raises."""
+    with _ONE_AT_A_TIME:
+        return compile(text, "", "eval", dont_inherit=True)
 
 
 def read_literal(text: str) -> Any:
