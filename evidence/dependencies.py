@@ -177,6 +177,9 @@ def dependency_points(book: Book) -> Iterator[Open]:
         )
     if found.trouble and (about_them or found.lock is not None):
         yield Open(found.trouble, found.question)
+    heads = [reading for subject in TESTS if (reading := book.first(subject, "head")) is not None]
+    if found.image is not None and any(reading.evidence.image != found.image for reading in heads):
+        yield Open("the head was not run with its own dependencies", "Run the proof again.")
     if about_them and found.image is not None and not needed_ids(book):
         yield Open(
             "the base has no tests that pass, so nothing shows that what worked works with the new dependencies",

@@ -45,8 +45,12 @@ def loads_itself(wheel: Path) -> bool:
 
 def _is_early(name: str) -> bool:
     folder, *below = name.split("/")
-    if folder.endswith(".data"):  # parts that are put elsewhere; whatever lies in `data` may come to lie anywhere
-        below = below[1:] if below[:1] in (["purelib"], ["platlib"]) else below[-1:]
+    if folder.endswith(".data"):  # what belongs elsewhere than beside the packages, but for the first two of these
+        kind, *below = below or [""]
+        if kind == "data":  # may come to lie anywhere
+            return name.endswith(".pth") or any(part.partition(".")[0] in _BEFORE_EVERYTHING for part in below)
+        if kind not in ("purelib", "platlib"):
+            return False
     else:
         below = [folder, *below]
     top = below[0] if below else ""
