@@ -96,7 +96,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     base = await house.git.adopt(change.repo, change.base, f"{refs}/base")
     head = await house.git.adopt(change.repo, change.head, f"{refs}/head", since=base)
     bare = settings
-    settings = await house.provided(settings, base, {settings.proof.sandbox})
+    settings = await house.provided(settings, base, {settings.proof.sandbox}, brought_by=head)
     changes = await house.git.diff(base, head)
     claim = Claim(id=change.id, author="change", base=base, head=head, draft=_draft(change, changes, settings))
     requirements = tuple(

@@ -71,13 +71,22 @@ class House:
     layers: LayerMaker | None = None
     """Makes images with a project's dependencies; None where the host's own sandboxes cannot have any."""
 
-    async def provided(self, settings: Settings, commit: str, profiles: Collection[str] | None = None) -> Settings:
+    async def provided(
+        self,
+        settings: Settings,
+        commit: str,
+        profiles: Collection[str] | None = None,
+        *,
+        brought_by: str | None = None,
+    ) -> Settings:
         """Return the settings with the images that profiles really mean at a base commit; all that are used where None.
+
+        A lock file that only the change `brought_by` has leaves the base's image as it is.
 
         Raises ConfigurationError for a lock file that cannot be used, and what making an image raises.
         """
         wanted = profiles_in_use(settings) if profiles is None else profiles
-        return await with_dependencies(self.git, self.layers, settings, commit, wanted)
+        return await with_dependencies(self.git, self.layers, settings, commit, wanted, brought_by=brought_by)
 
     async def reap(self) -> Reaped:
         """Remove the sandboxes of dead processes; what such a process had not saved becomes a commit first."""

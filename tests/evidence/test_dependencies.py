@@ -14,6 +14,7 @@ import pytest
 from tests.images.indexes import Index, served_index
 
 from assay.app.dependencies import layers_on, with_dependencies
+from assay.errors import ConfigurationError
 from assay.evidence.dependencies import resolve
 from assay.evidence.dependency_changes import Dependencies, examine_dependencies
 from assay.evidence.facts import Facts
@@ -135,11 +136,11 @@ class Market:
     async def resolve(self, base: str, head: str, deadline: float | None = None) -> Dependencies:
         """Return what S14 knows of the head's dependencies before anything of them is executed."""
         git = self.world.git
-        settings, about = await self.settings(base), case(base, head, ClaimKind.DEPENDENCY)
+        about = case(base, head, ClaimKind.DEPENDENCY)
         trees = [await git.tree(commit) for commit in (base, head)]
         found = examine_dependencies(trees[0], trees[1], git.contents, BARE, about.claim.draft)
         facts = Facts(case=about, tree="", project=BARE.project, baseline_runs=2, replicates=2, dependencies=found)
-        image = await self.world.sandboxes.image(settings.sandbox("default"))
+        image = await self.world.sandboxes.image(SETTINGS.sandbox("default"))
         return (await resolve(facts, image, self.image_at, deadline))[0].dependencies
 
     async def settings(self, commit: str) -> Settings:
@@ -279,6 +280,19 @@ async def test_what_cannot_be_resolved_is_a_question(
     late = await market.resolve(base, nowhere, deadline=0.0)
     assert "before the time for the proof was over" in late.trouble
     assert "--seconds" in late.question
+
+
+async def test_a_lock_file_that_the_change_brings(market: Market, shop: Shop) -> None:
+    """The base stays in the image as it is; where neither side has the file, that is an error of the settings."""
+    base = await market.world.commit({"prices.py": PRICES})
+    head = await market.world.commit({LOCK: shop.lock("1.0")}, base)
+    git = market.world.git
+    layers = layers_on(market.engine, market.places, lambda line: None)
+    assert await with_dependencies(git, layers, BARE, base, {"default"}, brought_by=head) == BARE
+    found = await market.resolve(base, head)
+    assert found.image is not None
+    with pytest.raises(ConfigurationError, match="there is no file"):
+        await with_dependencies(git, layers, BARE, base, {"default"}, brought_by=base)
 
 
 async def test_a_profile_without_a_lock_file_is_a_question(market: Market, shop: Shop) -> None:
