@@ -121,7 +121,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
         claim=claimed,
         changes=changes,
         ledger=ledger_facts(entries, house.state.ledger),
-        how_to=_how_to(claimed.verdict),
+        how_to=_how_to(change.id, claimed.verdict),
     )
     return claimed.verdict, facts
 
@@ -148,7 +148,10 @@ def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
     return ClaimKind.FIX if FileClass.TEST in touched else ClaimKind.REFACTOR
 
 
-def _how_to(verdict: Verdict) -> tuple[HowTo, ...]:
+def _how_to(check: str, verdict: Verdict) -> tuple[HowTo, ...]:
     if verdict.witness is None or not verdict.witness.command:
         return ()
-    return (HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command),)
+    return (
+        HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command),
+        HowTo(purpose="Take it elsewhere", command=f"assay witness {check} --export DIR"),
+    )
