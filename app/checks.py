@@ -95,7 +95,8 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     refs = f"refs/assay/checks/{change.id}"
     base = await house.git.adopt(change.repo, change.base, f"{refs}/base")
     head = await house.git.adopt(change.repo, change.head, f"{refs}/head", since=base)
-    settings = await house.provided(settings, base, {settings.proof.sandbox})
+    bare = settings
+    settings = await house.provided(settings, base, {settings.proof.sandbox}, brought_by=head)
     changes = await house.git.diff(base, head)
     claim = Claim(id=change.id, author="change", base=base, head=head, draft=_draft(change, changes, settings))
     requirements = tuple(
@@ -107,7 +108,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
         held_out=await trusted_tree(house.git, change.held_out, base=base, settings=settings),
     )
     case = Case(run=change.id, claim=claim, requirements=requirements, trusted=trusted)
-    await house.assayer(settings, began=began).prove(case)
+    await house.assayer(settings, bare=bare, began=began).prove(case)
     entries = await house.ledger.entries(change.id)
     claimed = await claim_facts(house, entries, claim, requirements, trusted.stated, settings=settings)
     if claimed.verdict is None:
@@ -120,7 +121,7 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
         claim=claimed,
         changes=changes,
         ledger=ledger_facts(entries, house.state.ledger),
-        how_to=_how_to(claimed.verdict),
+        how_to=_how_to(change.id, claimed.verdict),
     )
     return claimed.verdict, facts
 
@@ -138,6 +139,8 @@ def _draft(change: Change, changes: Sequence[FileChange], settings: Settings) ->
 def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
     """Return what a change most likely claims to be, from the files that it touches and nothing else."""
     touched = {classify(change.path, settings) for change in changes}
+    if FileClass.LOCK in touched and touched <= {FileClass.LOCK, FileClass.MIXED, FileClass.DOCS}:
+        return ClaimKind.DEPENDENCY
     if touched <= {FileClass.DOCS}:
         return ClaimKind.DOCS
     if FileClass.SOURCE not in touched and FileClass.TEST in touched:
@@ -145,7 +148,10 @@ def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
     return ClaimKind.FIX if FileClass.TEST in touched else ClaimKind.REFACTOR
 
 
-def _how_to(verdict: Verdict) -> tuple[HowTo, ...]:
+def _how_to(check: str, verdict: Verdict) -> tuple[HowTo, ...]:
     if verdict.witness is None or not verdict.witness.command:
         return ()
-    return (HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command),)
+    return (
+        HowTo(purpose="See the refutation again, without assay", command=verdict.witness.command),
+        HowTo(purpose="Take it elsewhere", command=f"assay witness {check} --export DIR"),
+    )

@@ -44,7 +44,13 @@ def layers_on(engine: Engine, places: BuildPlaces, progress: Callable[[str], Non
 
 
 async def with_dependencies(
-    git: GitStore, layers: LayerMaker | None, settings: Settings, commit: str, profiles: Collection[str]
+    git: GitStore,
+    layers: LayerMaker | None,
+    settings: Settings,
+    commit: str,
+    profiles: Collection[str],
+    *,
+    brought_by: str | None = None,
 ) -> Settings:
     """Return settings in which the images of some profiles have what the lock files at a commit pin.
 
@@ -54,6 +60,7 @@ async def with_dependencies(
         settings: as the repository has them.
         commit: the base: nothing of what an agent or a change wrote since is read.
         profiles: names of those that will be used.
+        brought_by: a change; a lock file that only it has leaves the image at the commit as it is.
 
     Raises ConfigurationError for a lock file that is not there or cannot be used, and what making an image raises.
     """
@@ -67,10 +74,17 @@ async def with_dependencies(
                 f"[sandboxes.{name}] dependencies: these sandboxes cannot have layers of dependencies",
                 next_step="take the setting out, and name an `image` that has them",
             )
+        if brought_by is not None and await _is_brought(git, commit, brought_by, profile.dependencies):
+            continue
         lock = await _read_lock(git, commit, name, profile.dependencies)
         image, _ = await layers(profile.image, lock)
         changed[name] = profile.model_copy(update={"image": image})
     return settings.model_copy(update={"sandboxes": {**settings.sandboxes, **changed}}) if changed else settings
+
+
+async def _is_brought(git: GitStore, commit: str, head: str, path: str) -> bool:
+    name = posixpath.normpath(path)
+    return name not in await git.tree(commit) and name in await git.tree(head)
 
 
 async def _read_lock(git: GitStore, commit: str, profile: str, path: str) -> Lock:

@@ -123,7 +123,8 @@ async def claim_facts(
     changes = await house.git.diff(claim.base, claim.head)
     paths = tuple(dict.fromkeys(path for c in changes for path in (c.old_path, c.path) if path is not None))
     tests = tuple(path for path in paths if classify(path, settings) in (FileClass.TEST, FileClass.HARNESS))
-    known = known_of(evidence, commits=(claim.base, claim.head), changed=paths, tests_changed=tests)
+    added = tuple(f"{f.path}: {f.text}" for f in (verdict.flags if verdict else ()) if f.kind == "dependency-added")
+    known = known_of(evidence, commits=(claim.base, claim.head), changed=paths, tests_changed=tests, dependencies=added)
     return ClaimFacts(
         claim=claim,
         attempt=attempt,

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from assay.app.people import LocalPeople
 from assay.policies.settings import RoleSettings, Settings
 from assay.records import runs as run_records
 from assay.records.entries import Entry
-from assay.records.sandboxes import Reaped
+from assay.records.sandboxes import Image, Reaped
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.egress.ways import WaysOut
 from assay.sandboxes.engine import Engine
@@ -70,13 +71,22 @@ class House:
     layers: LayerMaker | None = None
     """Makes images with a project's dependencies; None where the host's own sandboxes cannot have any."""
 
-    async def provided(self, settings: Settings, commit: str, profiles: Collection[str] | None = None) -> Settings:
+    async def provided(
+        self,
+        settings: Settings,
+        commit: str,
+        profiles: Collection[str] | None = None,
+        *,
+        brought_by: str | None = None,
+    ) -> Settings:
         """Return the settings with the images that profiles really mean at a base commit; all that are used where None.
+
+        A lock file that only the change `brought_by` has leaves the base's image as it is.
 
         Raises ConfigurationError for a lock file that cannot be used, and what making an image raises.
         """
         wanted = profiles_in_use(settings) if profiles is None else profiles
-        return await with_dependencies(self.git, self.layers, settings, commit, wanted)
+        return await with_dependencies(self.git, self.layers, settings, commit, wanted, brought_by=brought_by)
 
     async def reap(self) -> Reaped:
         """Remove the sandboxes of dead processes; what such a process had not saved becomes a commit first."""
@@ -91,9 +101,8 @@ class House:
         from assay.graph.services import Services
 
         based = await self.ledger.find(started.run, "base")
-        settings = await load_settings(self.blobs, manifest)
-        if based is not None:
-            settings = await self.provided(settings, str(based.body["commit"]))
+        bare = await load_settings(self.blobs, manifest)
+        settings = bare if based is None else await self.provided(bare, str(based.body["commit"]))
         return Services(
             ticket=await load_ticket(self.blobs, manifest),
             repo=Path(manifest.repo),
@@ -115,15 +124,21 @@ class House:
                 redact=self.redact,
                 extra_roles=self.roles,
             ),
-            prover=self.assayer(settings),
+            prover=self.assayer(settings, bare=bare),
             gates=CommandGates(git=self.git, ledger=self.ledger, sandboxes=self.sandboxes, settings=settings),
             people=self.people,
             started=started.at,
             author=AUTHOR,
         )
 
-    def assayer(self, settings: Settings, *, began: float | None = None) -> Assayer:
-        """Return the proof under these settings, whose time counts from `began` (monotonic) where that is given."""
+    def assayer(self, settings: Settings, *, bare: Settings | None = None, began: float | None = None) -> Assayer:
+        """Return the proof under these settings.
+
+        Args:
+            settings: with the images that profiles mean at the base.
+            bare: the same before `provided`, from which the image of a head is made; None where none can be.
+            began: monotonic seconds from which its time counts; from when it is asked for where None.
+        """
         from assay.evidence.prove import Assayer
         from assay.store.signing import SigningKey
 
@@ -137,7 +152,13 @@ class House:
             cache=self.state.cache / "baselines",
             began=began,
             signer=SigningKey(self.state.signing_key),
+            image_at=None if bare is None or self.layers is None else partial(self._image_at, bare),
         )
+
+    async def _image_at(self, bare: Settings, commit: str) -> Image:
+        """Return the image of the proof's profile with what the lock file at a commit pins."""
+        provided = await self.provided(bare, commit, {bare.proof.sandbox})
+        return await self.sandboxes.image(provided.sandbox(bare.proof.sandbox))
 
 
 @asynccontextmanager

@@ -176,6 +176,26 @@ def verify(
 
 
 @app.command()
+def witness(
+    run: Run,
+    claim: Annotated[
+        str | None, typer.Option("--claim", help="Of which claim; of the one that was refuted last where left out.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="Folder for tree, image and script, to see it again elsewhere."),
+    ] = None,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Show what refutes a claim of a run or a check, and the one command that shows it again without assay."""
+    with ending(as_json):
+        from assay.cli import witnessing
+
+        witnessing.show_witness(run, claim, export, as_json=as_json, state=state)
+
+
+@app.command()
 def show(run: Run, as_json: Json = False, state: State = None) -> None:
     """Show a run: claims, verdicts, decisions, its report."""
     with ending(as_json):

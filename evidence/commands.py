@@ -13,6 +13,8 @@ _NOT_STARTED: Final = frozenset({126, 127})
 """Exit codes by which shells, and the sandbox, say that a program could not be started or was not found."""
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _MESSAGE: Final = 2000
+_OUTPUT_LIMIT: Final = 20_000
+"""Characters of output that evidence keeps."""
 
 
 def read_command(check: Check, result: CommandResult) -> TestOutcome:
@@ -78,3 +80,11 @@ def _shown(result: CommandResult) -> str:
     ending = f"exit code {result.ending.code}" if isinstance(result.ending, Exited) else result.ending.type
     said = (result.stderr.text.strip() or result.stdout.text.strip())[-_MESSAGE:]
     return f"got {ending}" + (f": {said}" if said else "")
+
+
+def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:
+    """Return a text with its middle left out where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

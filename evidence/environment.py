@@ -137,10 +137,14 @@ def canary_fault(book: Book) -> str:
     runs = book.all(Subject.CANARY, "base")
     if not runs:
         return "no canary was run, so nothing shows that the environment works"
-    for run in runs:
+    others = book.all(Subject.CANARY, "head")
+    if book.facts.dependencies.image is not None and not others:
+        return "no canary was run with the head's dependencies, so nothing shows that they work"
+    for run in (*runs, *others):
+        where = "in this environment" if run in runs else "with the head's dependencies"
         if run.stand(canary.passes) is not Standing.PASSED:
-            return f"a test that must pass does not pass in this environment: {run.got(canary.passes)}"
+            return f"a test that must pass does not pass {where}: {run.got(canary.passes)}"
         outcome = run.outcome(canary.fails)
         if run.stand(canary.fails) is not Standing.FAILED or outcome is None or outcome.failure != "assertion":
-            return f"a test that must fail does not fail in this environment: {run.got(canary.fails)}"
+            return f"a test that must fail does not fail {where}: {run.got(canary.fails)}"
     return ""

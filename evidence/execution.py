@@ -14,7 +14,7 @@ import structlog
 from pydantic import JsonValue
 
 from assay.errors import SandboxLost
-from assay.evidence.commands import read_command
+from assay.evidence.commands import bounded, read_command
 from assay.evidence.environment import canary_of, place_in, workspace_of
 from assay.evidence.probe_calls import Probe
 from assay.evidence.relay import Relay, ask_outside, sent_texts
@@ -38,8 +38,6 @@ _AT_ONCE: Final = 2
 """Sandboxes that one proof uses at the same time."""
 _STREAM_LIMIT: Final = 16_000_000
 """Bytes kept of each stream of a run of tests; enough for a report of twenty thousand tests."""
-_OUTPUT_LIMIT: Final = 20_000
-"""Characters of output that evidence keeps."""
 
 _log = structlog.get_logger(__name__)
 
@@ -82,6 +80,10 @@ class Order:
     """Whether the repository's own way of running tests is left out: the canary's."""
     worker: str | None = None
     """Git tree of the program, where it runs in a sandbox of its own and the judge asks it from outside (S9)."""
+    image: Image | None = None
+    """Where it runs; None is the base's image. It has the dependencies of the head (S14)."""
+    worker_image: Image | None = None
+    """The same of the sandbox that holds the program, where it has one of its own."""
     check: Check | None = None
     """A command in the place of tests. A check that expects tests is an order for those tests instead."""
     probe: Probe | None = None
@@ -119,7 +121,8 @@ class Bench:
         self._settings = settings
         self._clock = clock
         self.image = image
-        self._image_record: str | None = None
+        self._records: dict[str, str] = {}
+        """Image id to the digest of what is known of the image."""
         self._profile = profile.model_copy(update={"image": image.id})
         self._progress = progress
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -149,8 +152,8 @@ class Bench:
         node = self._settings.project.runner == "node"
         made_of: dict[str, JsonValue] = {
             "tree": order.tree,
-            "image": self.image.id,
-            "profile": digest_of(self._profile),
+            "image": (order.image or self.image).id,
+            "profile": digest_of(self._profile_on(order.image)),
             "project": digest_of(self._settings.project),
             "seconds": self._limit(order),
             "launcher": digest_of([(node_launcher() if node else launcher_source()).decode()]),
@@ -159,6 +162,7 @@ class Bench:
             "select": None if order.select is None else list(order.select),
             "arguments": list(order.arguments),
             "worker": None if order.worker is None else [order.worker, digest_of(list(sent_texts()))],
+            "worker_image": None if order.worker_image is None else order.worker_image.id,
             "check": None if order.check is None else order.check.model_dump(mode="json"),
             "surroundings": None if order.surroundings is None else order.surroundings.model_dump(mode="json"),
             "until": [list(ids) for ids in order.until],
@@ -174,9 +178,12 @@ class Bench:
         most = self._settings.proof.seconds
         return most if order.seconds is None else min(most, order.seconds)
 
-    async def keep_image(self) -> None:
-        """Keep what is known of the image, so that all evidence leads to it."""
-        self._image_record = await self._blobs.put(canonical_json(self.image))
+    def _profile_on(self, image: Image | None) -> SandboxProfile:
+        return self._profile if image is None else self._profile.model_copy(update={"image": image.id})
+
+    async def keep_image(self, image: Image) -> None:
+        """Keep what is known of an image, so that all evidence leads to it."""
+        self._records[image.id] = await self._blobs.put(canonical_json(image))
 
     async def execute(self, order: Order) -> Evidence:
         """Return the evidence of an order, executing it unless that was done before.
@@ -186,12 +193,13 @@ class Bench:
         name = self.identify(order)
         if (known := await self.recall(name)) is not None:
             return known
-        self._waiting += 1
+        usual = order.image is None
+        self._waiting += usual
         self.promise(self._waiting)
         try:
             await self._places.acquire()
         finally:
-            self._waiting -= 1
+            self._waiting -= usual
         try:
             return await self._execute(order, name)
         finally:
@@ -219,7 +227,7 @@ class Bench:
 
     async def adopt(self, evidence: Evidence) -> Evidence:
         """Record evidence that was made elsewhere, in the same image, and return it."""
-        return await self._record(evidence.model_copy(update={"image_record": self._image_record}))
+        return await self._record(evidence.model_copy(update={"image_record": self._records.get(self.image.id)}))
 
     async def _record(self, evidence: Evidence) -> Evidence:
         digest = await self._blobs.put(canonical_json(evidence))
@@ -240,24 +248,25 @@ class Bench:
 
     async def _try(self, order: Order, name: str) -> Evidence:
         tree = without_reports(self._settings.project, await self._git.tree(order.tree))
-        async with self._opened(order, tree, name) as sandbox:
+        async with self._opened(order, order.image, tree, name) as sandbox:
             if order.check is not None:
                 return await self._command(sandbox, order, order.check, name)
             if order.worker is None:
                 return await self._tests(sandbox, order, tree, name)
             program = await self._git.tree(order.worker)
-            async with self._opened(order, program, name) as worker:
+            async with self._opened(order, order.worker_image, program, name) as worker:
                 asked = await ask_outside(sandbox, worker, tree, program, self._settings)
                 made = await self._tests(sandbox, order, tree, name, asked)
                 await worker.processes()  # raises where it was lost: what the judge saw then says nothing
                 return made
 
     @asynccontextmanager
-    async def _opened(self, order: Order, tree: Tree, name: str) -> AsyncIterator[Sandbox]:
+    async def _opened(self, order: Order, image: Image | None, tree: Tree, name: str) -> AsyncIterator[Sandbox]:
         """Give a fresh sandbox with a tree in it."""
         owner = SandboxOwner(run=self._run, role="check", step=name)
-        self._promised = max(0, self._promised - 1)
-        sandbox = await self._sandboxes.open(place_in(self._profile, order.surroundings), owner)
+        if image is None:
+            self._promised = max(0, self._promised - 1)
+        sandbox = await self._sandboxes.open(place_in(self._profile_on(image), order.surroundings), owner)
         try:
             await sandbox.put_tree(tree, self._git.contents, root=workspace_of(order.surroundings))
             yield sandbox
@@ -356,8 +365,8 @@ class Bench:
             commit=order.commit,
             tree=order.tree,
             overlay=order.overlay,
-            image=self.image.id,
-            image_record=self._image_record,
+            image=(order.image or self.image).id,
+            image_record=self._records.get((order.image or self.image).id),
             policy=digest_of(self._settings),
             argv=argv,
             environment={**self._profile.environment, **variables},
@@ -389,11 +398,3 @@ class Bench:
             trouble=f"the sandbox was lost: {error.message}",
         )
         return await self._record(lost)
-
-
-def bounded(text: str, limit: int = _OUTPUT_LIMIT) -> str:
-    """Return a text with its middle left out where it is longer than `limit` characters."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

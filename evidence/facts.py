@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal
 
+from assay.evidence.dependency_changes import Dependencies
 from assay.evidence.expectations import Reading
 from assay.evidence.protocol import Case
 from assay.policies.settings import ProjectSettings
@@ -47,19 +48,21 @@ Variant = Literal[
     "recorded-head",
     "outside",
     "outside-base",
+    "old-lock",
+    "new-lock",
 ]
 """Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
 of the change, while its lines are counted, and with its mutants (S13); base and head while their calls are noted (S11);
-one of the two with the judge outside (S9).
+one of the two with the judge outside (S9); the head with the base's dependencies, and the base with the head's (S14).
 """
 
-BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base"})
+BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base", "new-lock"})
 """The variants with the base's source."""
 
 
-APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered", "mutated"})
-"""The variants of S12 and S13."""
+APART: Final = frozenset({"jittered", "jittered-base", "ablated", "covered", "mutated", "old-lock", "new-lock"})
+"""The variants of S12, S13 and S14."""
 
 NEEDED: Final = frozenset({"base", "head", "null-raise", "null-return", "twin", "twin-base"})
 """The variants without which nothing is proven; the others add to what is known."""
@@ -149,6 +152,8 @@ class Facts(Record):
     steps: tuple[Step, ...] = ()
     """S0 to S3, as they went."""
     flags: tuple[Flag, ...] = ()
+    dependencies: Dependencies = Dependencies()
+    """What the change does to manifests, lock files and images, and what became of the head's (S14)."""
     program_changed: tuple[str, ...] = ()
     """Files of the program that differ in more than comments, docstrings and formatting."""
     judge_side_changed: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from assay.evidence.ablation import ablation_points
+from assay.evidence.dependencies import causes_of_breaking, dependency_points, undeclared_dependencies
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Facts
 from assay.evidence.grounds import Open, Refuted, contradictions, counting_ids, open_points, out_of_time, refutations
@@ -71,12 +72,12 @@ def _weigh_grounds(book: Book) -> _Grounds:
         return _Grounds(VerdictStatus.DECLINED, declined=declined)
     if not_admitted := _admission(book.facts):
         return _Grounds(VerdictStatus.INCONCLUSIVE, open=not_admitted)
-    if contradicted := tuple(contradictions(book)):
+    if contradicted := (*contradictions(book), *undeclared_dependencies(book)):
         return _Grounds(VerdictStatus.REFUTED, refuted=contradicted)
     if fault := canary_fault(book):
         question = "What is wrong with the sandbox image or the machine? Nothing is said about the change."
         return _Grounds(VerdictStatus.INCONCLUSIVE, open=(*out_of_time(book), Open(fault, question)))
-    missing = (*open_points(book), *jitter_points(book), *ablation_points(book))
+    missing = (*open_points(book), *dependency_points(book), *jitter_points(book), *ablation_points(book))
     if refuted := (*refutations(book), *jitter_refutations(book)):
         return _Grounds(VerdictStatus.REFUTED, refuted=refuted, open=missing)
     missing = missing or tuple(shortfalls(book))
@@ -106,7 +107,7 @@ def _reasons(book: Book, grounds: _Grounds) -> tuple[str, ...]:
         case VerdictStatus.PROVEN:
             return tuple(_proven_reasons(book))
         case VerdictStatus.REFUTED:
-            return tuple(dict.fromkeys(r.reason for r in grounds.refuted))
+            return tuple(dict.fromkeys([*(r.reason for r in grounds.refuted), *causes_of_breaking(book)]))
         case VerdictStatus.INCONCLUSIVE:
             return tuple(dict.fromkeys(o.reason for o in grounds.open))
         case VerdictStatus.DECLINED:

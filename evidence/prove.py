@@ -2,8 +2,8 @@
 
 S0 claim, S1 adoption, S2 tree policy, S3 diff flags; then, in sealed sandboxes (S4) and with the trusted overlay (S5),
 the exact ids (S6) of the matrix (S7) with its controls (S8) and of the trusted and held-out tests (S10), and calls done
-again (S11); where level A is asked for, the tests with the judge outside (S9). The judge makes the verdict of it, and
-the ledger keeps everything.
+again (S11); where level A is asked for, the tests with the judge outside (S9). What other dependencies the head has is
+resolved apart (S14). The judge makes the verdict of it, and the ledger keeps everything.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from assay.evidence.baseline import BaselineCache
 from assay.evidence.blank import judge_blank
 from assay.evidence.claim import examine_claim
 from assay.evidence.course import Course
+from assay.evidence.dependencies import ImageAt, resolve, run_dependencies, run_head_canary
+from assay.evidence.dependency_changes import examine_dependencies
 from assay.evidence.doubts import judge_doubt
 from assay.evidence.environment import canary_fault, seal
 from assay.evidence.execution import Bench
@@ -47,6 +49,7 @@ from assay.records.base import canonical_json, digest_of
 from assay.records.claims import Claim, ClaimDraft, ClaimKind
 from assay.records.entries import EntryKind
 from assay.records.results import Doubt
+from assay.records.sandboxes import Image
 from assay.records.verdicts import Level, Step, Verdict
 from assay.sandboxes.protocol import SandboxProvider
 from assay.store.git import GitStore
@@ -75,6 +78,7 @@ class Assayer:
         cache: folder for baselines that later runs may use; None keeps none.
         began: monotonic seconds from which the time for a proof counts; None: from when it is asked for.
         signer: signs what the verdict says; None leaves it unsigned.
+        image_at: makes the image with a head's dependencies (S14); None where that cannot be done.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Assayer:
         cache: Path | None = None,
         began: float | None = None,
         signer: Signer | None = None,
+        image_at: ImageAt | None = None,
     ) -> None:
         self._git = git
         self._ledger = ledger
@@ -101,6 +106,7 @@ class Assayer:
         self._cache = None if cache is None else BaselineCache(cache)
         self._began = began
         self._signer = signer
+        self._image_at = image_at
 
     async def prove(self, case: Case) -> Verdict:
         """Examine a claim and return the verdict, recorded in the ledger with all evidence.
@@ -141,11 +147,13 @@ class Assayer:
         if not is_admitted(facts):
             return judge(facts, ())
         async with self._sealed(case.run) as bench:  # S4
-            trials = self._trials(facts, layout, bench, deadline=self._deadline(began))
+            trials = await self._both_sides(facts, layout, bench, deadline=self._deadline(began))  # S14
             course = Course(trials)  # S5: each of its trees is composed
             await course.run_base()  # S7 base/base, and S10 without the work
+            await run_head_canary(trials)
             await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
             await course.run_confirmations()
+            await run_dependencies(trials)  # S14: each side with the other's
             if not course.is_refuted and not canary_fault(trials.book):
                 await course.run_brought()  # S7 base/head
                 await course.run_controls()  # S8: null implementations
@@ -167,6 +175,7 @@ class Assayer:
         allowed = examine_tree(adopted.base, adopted.head, contents, project)  # S2
         noted, flags = flag_changes(layout.base, layout.head, layout.visible, contents, self._settings)  # S3
         trusted = (layout.visible, layout.held_out)
+        taken = examine_dependencies(layout.base, layout.head, contents, self._settings, case.claim.draft)  # S14
         return Facts(
             case=case,
             tree=adopted.head_tree,
@@ -176,7 +185,8 @@ class Assayer:
             level=self._level(),
             secret=self._cache.secret() if self._cache is not None else digest_of([case.run, adopted.head_tree]),
             steps=(claimed, adopted.step, allowed, noted),
-            flags=flags,
+            flags=(*flags, *taken.flags),
+            dependencies=taken,
             program_changed=division.changed_program(),
             judge_side_changed=division.changed_tests(*trusted),
             replaced=division.replaced(*trusted),
@@ -203,7 +213,7 @@ class Assayer:
         """Execute a doubt's check at the head (and at the base) in fresh sandboxes."""
         facts, layout = await self._look(case)
         async with self._sealed(case.run) as bench:
-            trials = self._trials(facts, layout, bench, scope=key)
+            trials = await self._both_sides(facts, layout, bench, scope=key)
             await Course(trials).run_doubt(doubt.check, key)
         return judge_doubt(trials.book, doubt.check.id)
 
@@ -212,10 +222,25 @@ class Assayer:
         layout = await lay_out(self._git, self._settings, case, adopted)
         return await asyncio.to_thread(self._survey, case, claimed, adopted, layout), layout
 
-    def _trials(
+    async def _both_sides(
         self, facts: Facts, layout: Layout, bench: Bench, scope: str | None = None, deadline: float | None = None
     ) -> Trials:
-        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id, deadline)
+        """Return trials of which those at the head have the head's dependencies."""
+        facts, image = await resolve(facts, bench.image, self._image_at, deadline)
+        if image is not None:
+            await bench.keep_image(image)
+        return self._trials(facts, layout, bench, scope, deadline, image)
+
+    def _trials(
+        self,
+        facts: Facts,
+        layout: Layout,
+        bench: Bench,
+        scope: str | None = None,
+        deadline: float | None = None,
+        image: Image | None = None,
+    ) -> Trials:
+        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id, deadline, image)
 
     def _deadline(self, asked: float) -> float | None:
         budget = self._settings.proof.budget_seconds
@@ -242,7 +267,7 @@ class Assayer:
             profile=profile,
             progress=self._progress,
         )
-        await bench.keep_image()
+        await bench.keep_image(bench.image)
         bench.promise(_AHEAD)
         try:
             yield bench

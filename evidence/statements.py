@@ -40,6 +40,8 @@ class Known:
     failing: int | None = None
     added: int | None = None
     """Ids of the head's own suite that the base's does not have."""
+    dependencies: tuple[str, ...] | None = None
+    """What comes in of other people's code, a few words each."""
 
 
 def known_of(
@@ -48,6 +50,7 @@ def known_of(
     commits: tuple[str, ...],
     changed: tuple[str, ...],
     tests_changed: tuple[str, ...] | None = None,
+    dependencies: tuple[str, ...] | None = None,
 ) -> Known:
     """Return what a proof's evidence and the diff say; counts only of whole runs of whole suites."""
     runs = list(evidence)
@@ -57,13 +60,14 @@ def known_of(
     if head is None and tests_changed is not None and not tests_changed:
         head = _first(runs, regression, "head/base")  # no test changed: the base's suite is the head's
     if head is None:
-        return Known(commits=commits, changed=changed, tests_changed=tests_changed)
+        return Known(commits=commits, changed=changed, tests_changed=tests_changed, dependencies=dependencies)
     standings = [head.stand(i) for i in head.ids]
     passing, skipped = standings.count(Standing.PASSED), standings.count(Standing.SKIPPED)
     return Known(
         commits=commits,
         changed=changed,
         tests_changed=tests_changed,
+        dependencies=dependencies,
         passing=passing,
         failing=len(standings) - passing - skipped,
         added=None if base is None else len(set(head.ids) - set(base.ids)),
@@ -160,6 +164,20 @@ def _commits(sentence: str, known: Known) -> Iterator[Finding]:
             yield "contradicted", f"{match[0]} is neither base nor head of this change", match
 
 
+def _no_dependencies(sentence: str, known: Known) -> Iterator[Finding]:
+    pattern = (
+        r"\b(?:no|without(?: any)?|zero|does not add any|doesn't add any) (?:new |additional |extra |further )"
+        r"(?:(?:runtime |external |third[- ]party )?)(?:dependenc(?:y|ies)|packages?|requirements?)\b"
+    )
+    if known.dependencies is None:
+        return
+    for match in re.finditer(pattern, sentence, re.IGNORECASE):
+        if known.dependencies:
+            yield "contradicted", "; ".join(known.dependencies[:5]), match
+        else:
+            yield "confirmed", "no manifest or lock file names a new one", match
+
+
 def _files(sentence: str, known: Known) -> Iterator[Finding]:
     verbs = r"(?:add|chang|modif|fix|updat|touch|edit|rewr|remov|delet|refactor)\w*"
     named = r"`?((?:[\w.-]+/)*[\w-]+\.(?!\d)[a-z]\w{0,4})`?"
@@ -187,6 +205,7 @@ _LOOKS: Final[tuple[Callable[[str, Known], Iterator[Finding]], ...]] = (
     _all_pass,
     _counted,
     _tests_untouched,
+    _no_dependencies,
     _commits,
     _files,
 )

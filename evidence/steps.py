@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from assay.evidence.dependencies import dependency_step
 from assay.evidence.environment import canary_fault
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import counting_ids
@@ -38,6 +39,7 @@ def executed_steps(book: Book) -> tuple[Step, ...]:
         probe_step,
         jitter_step,
         strength_step,
+        dependency_step,
         meter_step,
     )
     return tuple(step for make in makers if (step := make(book)) is not None)

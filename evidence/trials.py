@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final
 
 from assay.evidence.baseline import BaselineCache
@@ -15,6 +16,7 @@ from assay.evidence.layout import Layout
 from assay.evidence.probe_calls import Probe
 from assay.records.checks import Check, ExpectTests
 from assay.records.evidence import Cell, Evidence, Side, Surroundings
+from assay.records.sandboxes import Image
 from assay.records.trees import Tree
 from assay.store.git import GitStore
 
@@ -34,6 +36,8 @@ _PURPOSES: Final[dict[Variant, str]] = {
     "recorded-head": " with calls of the change's own suite noted",
     "outside": " with the judge outside",
     "outside-base": " with the judge outside",
+    "old-lock": " with the base's dependencies",
+    "new-lock": " with the head's dependencies",
 }
 
 
@@ -44,7 +48,8 @@ _PATIENCE: Final = 10
 """How often as long as the same tests took before it may take."""
 _LONGEST: Final = 3600.0
 """Seconds of a workload; the policy's own limit is shorter."""
-_UNALTERED: Final = frozenset({"base", "head", "jittered", "jittered-base", "covered"})
+_UNALTERED: Final = frozenset({"base", "head", "jittered", "jittered-base", "covered", "old-lock", "new-lock"})
+_ON_BASE_IMAGE: Final = (BASE_VARIANTS - {"new-lock"}) | {"old-lock"}
 
 
 class Trials:
@@ -58,6 +63,7 @@ class Trials:
         cache: baselines of other runs; None keeps none.
         scope: for what canaries are executed; the same one is never executed twice.
         deadline: monotonic seconds after which nothing more is executed; None where there is time for everything.
+        image: with the head's dependencies, where they are others than the base's (S14).
     """
 
     def __init__(
@@ -69,8 +75,10 @@ class Trials:
         cache: BaselineCache | None,
         scope: str,
         deadline: float | None = None,
+        image: Image | None = None,
     ) -> None:
         self._base_facts = facts
+        self.image = image
         self.layout = layout
         self.git = git
         self._bench = bench
@@ -170,8 +178,8 @@ class Trials:
             alone = select is not None and variant in ("base", "head")
         await self._run(subject, variant, order, alone=alone, part=part)
 
-    async def canary(self) -> None:
-        """Execute one test that must pass and one that must fail."""
+    async def canary(self, variant: Variant = "base") -> None:
+        """Execute one test that must pass and one that must fail, with one side's dependencies."""
         canary = canary_of(self._base_facts.project)
         tree, fresh = canary_tree(canary)
         cell = Cell(source="base", tests="base")
@@ -185,7 +193,7 @@ class Trials:
             scope=self._scope,
             plain=True,
         )
-        await self._run(Subject.CANARY, "base", order)
+        await self._run(Subject.CANARY, variant, order)
 
     async def probe(self, variant: Variant, tree: Tree, probe: Probe, *, part: str = "", replicate: int = 0) -> None:
         """Note the calls of a side's tests, or do calls again at a side without its tests."""
@@ -266,7 +274,7 @@ class Trials:
         check: str | None = None,
         part: str = "",
     ) -> None:
-        evidence = await self._in_time(order)
+        evidence = await self._in_time(self._placed(subject, variant, order))
         if evidence is None:
             spare = subject is Subject.PROBE or (variant.startswith("twin") and self._base_facts.level == "C")
             needed = variant in NEEDED and not spare
@@ -285,6 +293,14 @@ class Trials:
         if trial not in self._trials:
             self._trials.append(trial)
 
+    def _placed(self, subject: Subject, variant: Variant, order: Order) -> Order:
+        """Return an order with the image that its program needs; a judge outside keeps the base's for trusted tests."""
+        if self.image is None or variant in _ON_BASE_IMAGE:
+            return order
+        apart = order.worker is not None and subject is not Subject.BROUGHT
+        worker = None if order.worker is None else self.image
+        return replace(order, image=None if apart else self.image, worker_image=worker)
+
     async def _in_time(self, order: Order) -> Evidence | None:
         """Return the evidence of an order; None where the deadline came first: what it cuts short shows nothing."""
         if self.deadline is None:
@@ -302,7 +318,7 @@ class Trials:
     async def _execute(self, order: Order) -> Evidence:
         about_base = order.cell == Cell(source="base", tests="base")
         kept_between_runs = order.purpose.startswith(Subject.REGRESSION) or (order.probe and not order.probe.calls)
-        if self._cache is None or not about_base or not kept_between_runs:
+        if self._cache is None or not about_base or not kept_between_runs or order.image is not None:
             return await self._bench.execute(order)
         name = self._bench.identify(order)
         if await self._bench.recall(name) is None and (kept := await self._cache.find(name)) is not None:

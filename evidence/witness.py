@@ -83,6 +83,15 @@ def command_line(evidence: Evidence, project: ProjectSettings, test: str | None)
     return f'git --git-dir "${STORE_VARIABLE}" archive {evidence.tree} | {docker}'
 
 
+def reading_archive(witness: Witness) -> str:
+    """Return the witness's command line without git: it takes a tar archive of the tree on standard input.
+
+    Empty where nothing is executed, because the trees alone show it.
+    """
+    prefix = f'git --git-dir "${STORE_VARIABLE}" archive {witness.tree} | '
+    return witness.command.removeprefix(prefix) if witness.command.startswith(prefix) else ""
+
+
 def _up_to(evidence: Evidence, test: str) -> list[str]:
     """Return the test; where the order was another, after those that ran before it."""
     if evidence.surroundings is None:

@@ -254,10 +254,11 @@ def _joined(drafts: list[ClaimDraft]) -> ClaimDraft:
     """Return the claim of the whole: everything that the units claimed."""
     kinds = {draft.kind for draft in drafts}
     kind = next((k for k in (ClaimKind.FEATURE, ClaimKind.FIX) if k in kinds), drafts[0].kind)
+    named = tuple(n for d in drafts for n in d.new_dependencies or ())
     return ClaimDraft(
         kind=kind,
         statement=" ".join(draft.statement for draft in drafts),
         behaviour_changed=tuple(b for d in drafts for b in d.behaviour_changed),
         changed_expectations=tuple(c for d in drafts for c in d.changed_expectations),
-        new_dependencies=tuple(n for d in drafts for n in d.new_dependencies),
+        new_dependencies=None if all(d.new_dependencies is None for d in drafts) else named,
     )

@@ -44,6 +44,7 @@ POLICY: Final = (
 
 LOCK: Final = (
     "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pylock.*.toml", "requirements*.txt",
+    "requirements*.lock",
     "requirements/", "constraints*.txt", "conda-lock.yml", "pixi.lock", "package-lock.json", "npm-shrinkwrap.json",
     "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock", "Cargo.lock", "go.sum", "Gemfile.lock",
     "composer.lock", "mix.lock", "flake.lock", "packages.lock.json", "gradle.lockfile", "Package.resolved",

@@ -64,7 +64,8 @@ class ClaimDraft(Record):
     behaviour_changed: tuple[str, ...] = ()
     """Public functions or commands that behave differently now."""
     changed_expectations: tuple[ChangedExpectation, ...] = ()
-    new_dependencies: tuple[str, ...] = ()
+    new_dependencies: tuple[str, ...] | None = None
+    """What it takes from other people that the base does not: all of it, or `()` for none. None: nothing is said."""
     speed: SpeedClaim | None = None
     """Of a claim of kind performance: what gets faster, and how much."""
     declined: str | None = None

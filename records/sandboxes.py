@@ -120,6 +120,9 @@ class Image(Record):
     `npm/name`."""
     lock: str | None = None
     """`sha256:…` of the lock file whose dependencies it has, where it has a project's."""
+    loaded: tuple[str, ...] = ()
+    """Those of a project's dependencies that are loaded by themselves, before any program asks for them: when Python
+    starts, or pytest."""
 
 
 class Exited(Record):

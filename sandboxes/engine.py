@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -90,6 +90,32 @@ class Engine:
             raise _translate_answer(method, error) from error
         except (docker.errors.DockerException, requests.RequestException, OSError) as error:
             raise EngineUnavailable(f"No Docker engine answers ({error}).", next_step=_DOCTOR) from error
+
+    async def chunks(self, method: str, *values: Any) -> AsyncGenerator[bytes]:
+        """Make a call that answers with a stream of bytes, and yield them as they come.
+
+        Raises what `call` raises; EngineUnavailable where the stream is cut off.
+        """
+        stream = await self.call(method, *values)
+        loop = asyncio.get_running_loop()
+        coming: asyncio.Future[bytes] | None = None
+        try:
+            while True:
+                coming = loop.run_in_executor(self._threads, self._next, stream)
+                if not (chunk := await asyncio.shield(coming)):
+                    return
+                yield chunk
+        finally:
+            if coming is not None:  # the thread goes on, whoever still waits for it
+                await asyncio.gather(coming, return_exceptions=True)
+            await loop.run_in_executor(self._threads, stream.close)
+
+    @staticmethod
+    def _next(stream: Iterator[bytes]) -> bytes:
+        try:
+            return next(stream, b"")
+        except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+            raise EngineUnavailable(f"The engine's answer was cut off ({error}).", next_step=_DOCTOR) from error
 
     async def attach(self, container: str) -> socket.socket:
         """Return the stream of a container's stdin, stdout and stderr, as a socket of the caller's."""

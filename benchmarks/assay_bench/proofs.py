@@ -106,7 +106,7 @@ def change_of(case: Case, made: Made) -> assay.Change:
             declined=claimed.declined,
             changed_expectations=tuple(ChangedExpectation(test=t, why=w) for t, w in claimed.changed_expectations),
             speed=SpeedClaim(command=claimed.speed[0], at_most=claimed.speed[1]) if claimed.speed else None,
-            new_dependencies=claimed.new_dependencies,
+            new_dependencies=claimed.new_dependencies or None,
             checks=tuple(
                 Check(id=f"check{n}", command=argv, expect=ExpectExit(prints=prints))
                 for n, (argv, prints) in enumerate(claimed.checks)

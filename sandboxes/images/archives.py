@@ -14,6 +14,10 @@ from assay.errors import ConfigurationError
 
 _METADATA_MOST: Final = 10_000_000
 _SCRIPTS: Final = ("console_scripts", "gui_scripts")
+_BEFORE_EVERYTHING: Final = frozenset(
+    ("sitecustomize", "usercustomize", "pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
+)
+"""Modules that Python loads when it starts, and those that pytest does."""
 
 
 class Unclear(Exception):
@@ -26,6 +30,31 @@ def programs_in(wheel: Path) -> set[str]:
         found = set(_files(archive.namelist()))
     entries = read_metadata(wheel, "entry_points.txt")
     return found | {posixpath.basename(name) for name in (*_by_sections(entries), *_by_lines(entries))}
+
+
+def loads_itself(wheel: Path) -> bool:
+    """Return whether something in a wheel is loaded before any program asks for it: by Python's `site`, or by pytest.
+
+    Raises ConfigurationError; see `read_metadata`.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        names = [posixpath.normpath(name) for name in archive.namelist()]
+    sections = {line.strip("[] ") for line in map(str.strip, read_metadata(wheel, "entry_points.txt").splitlines())}
+    return "pytest11" in sections or any(map(_is_early, names))
+
+
+def _is_early(name: str) -> bool:
+    folder, *below = name.split("/")
+    if folder.endswith(".data"):  # what belongs elsewhere than beside the packages, but for the first two of these
+        kind, *below = below or [""]
+        if kind == "data":  # may come to lie anywhere
+            return name.endswith(".pth") or any(part.partition(".")[0] in _BEFORE_EVERYTHING for part in below)
+        if kind not in ("purelib", "platlib"):
+            return False
+    else:
+        below = [folder, *below]
+    top = below[0] if below else ""
+    return top.partition(".")[0] in _BEFORE_EVERYTHING or (len(below) == 1 and top.endswith(".pth"))
 
 
 def _files(names: list[str]) -> Iterator[str]:

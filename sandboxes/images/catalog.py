@@ -21,6 +21,8 @@ LOCK_LABEL: Final = "dev.assay.dependencies.lock"
 """On a layer of dependencies: digest and path of the lock file."""
 DEPENDENCIES_LABEL: Final = "dev.assay.dependencies.packages"
 """On a layer of dependencies: what was installed, `pypi/name=version` or `npm/name=version`, separated by spaces."""
+LOADED_LABEL: Final = "dev.assay.dependencies.loaded"
+"""On a layer of dependencies: which of them are loaded by themselves, before any program asks for them."""
 FETCHED_LABEL: Final = "dev.assay.dependencies.files"
 """On a layer of dependencies: digest of the names and digests of the files that were installed."""
 BUILDING: Final = "building"
@@ -60,6 +62,7 @@ def image_from(attributes: dict[str, Any]) -> Image:
         digest=labels.get(DIGEST_LABEL) or foreign_digest,
         packages=tuple(package.replace("=", " ", 1) for package in packages),
         lock=labels.get(LOCK_LABEL, "").partition(" ")[0] or None,
+        loaded=tuple(package.replace("=", " ", 1) for package in labels.get(LOADED_LABEL, "").split()),
     )
 
 

@@ -21,7 +21,15 @@ from assay.errors import ConfigurationError, ImageMissing, InfrastructureError
 from assay.records.base import digest_of, digest_of_bytes
 from assay.records.sandboxes import Image
 from assay.sandboxes.engine import Engine
-from assay.sandboxes.images.catalog import DEPENDENCIES_LABEL, FETCHED_LABEL, LOCK_LABEL, UPON_LABEL, image_from
+from assay.sandboxes.images.archives import loads_itself
+from assay.sandboxes.images.catalog import (
+    DEPENDENCIES_LABEL,
+    FETCHED_LABEL,
+    LOADED_LABEL,
+    LOCK_LABEL,
+    UPON_LABEL,
+    image_from,
+)
 from assay.sandboxes.images.locks import Pin, read_lock_file
 from assay.sandboxes.images.modules import LOCK_FILES, PROGRAMS, fetch_modules, pack_modules, read_package_lock
 from assay.sandboxes.images.places import BuildPlaces, Progress, disk_full_named
@@ -31,7 +39,7 @@ from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels, pip_
 from assay.sandboxes.images.workbench import ask_image, put_archive, run_workbench, workbench
 from assay.sandboxes.owners import OWNER_LABELS
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised when the way of installing changes so that layers made before must not count."""
 
 _PLACE: Final = ".assay-install"
@@ -132,6 +140,8 @@ class _Prepared:
     """Command of an unprivileged user that fails unless everything is there."""
     programs: str = ""
     """Folder that is put on the path."""
+    loaded: tuple[str, ...] = ()
+    """Those of the packages that are loaded by themselves."""
 
 
 async def _make(engine: Engine, base: dict[str, Any], lock: Lock, tag: str, work: Path, progress: Progress) -> None:
@@ -167,6 +177,7 @@ async def _prepare_wheels(
         files=tuple(sorted(f"{wheel.path.name} sha256:{wheel.sha256}" for wheel in wheels)),
         install=_INSTALL if wheels else f"rm -rf /{_PLACE}",
         look=("python3", "-I", "-c", _LOOK, versions),
+        loaded=tuple(f"pypi/{wheel.name}={wheel.version}" for wheel in wheels if loads_itself(wheel.path)),
     )
 
 
@@ -213,6 +224,7 @@ def _config(base: dict[str, Any], lock: Lock, prepared: _Prepared) -> dict[str, 
         UPON_LABEL: base["Id"],
         LOCK_LABEL: f"{lock.digest} {lock.path}",
         DEPENDENCIES_LABEL: " ".join(prepared.packages),
+        LOADED_LABEL: " ".join(prepared.loaded),
         FETCHED_LABEL: digest_of(list(prepared.files)),
     }
     return {**kept, "Labels": labels}

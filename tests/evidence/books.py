@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import product
 
 from assay.evidence.ablation import subject_of_ablation
+from assay.evidence.dependency_changes import Dependencies
 from assay.evidence.environment import CANARY_FAILS, CANARY_PASSES
 from assay.evidence.facts import (
     BASE_VARIANTS,
@@ -316,6 +317,17 @@ def at_level_a(records: Records) -> Records:
             records.add(subject, "outside", map(passed, asked.expected), expected=asked.expected)
             records.add(subject, "outside-base", base.outcomes)
     return records.with_facts(level="A")
+
+
+def with_dependencies(records: Records, **fields: object) -> Records:
+    """Return a case whose head has other dependencies, was run with them, and with the base's as well."""
+    records.add(Subject.CANARY, "head", [passed(CANARY_PASSES), failed(CANARY_FAILS)])
+    for subject in (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT):
+        head = records.evidence.get(f"{subject.value}.head.0.False.None".replace(" ", "-"))
+        if head is not None:
+            records.add(subject, "old-lock", head.outcomes, expected=head.expected)
+    known: dict[str, object] = {"files": ("uv.lock",), "lock": "uv.lock", "image": "sha256:2"}
+    return records.with_facts(dependencies=Dependencies.model_validate({**known, **fields}))
 
 
 def author_check(name: str = "own") -> Check:

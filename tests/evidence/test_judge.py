@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.evidence.dependency_changes import Dependencies
 from assay.evidence.environment import CANARY_FAILS, CANARY_PASSES
 from assay.evidence.facts import Subject, Trial, Variant
 from assay.evidence.judge import judge
@@ -173,10 +174,23 @@ def anything(draw: st.DrawFn) -> Records:
         kind=kind,
         declined=draw(st.sampled_from([None, None, None, "no"])),
         changed_expectations=tuple(ChangedExpectation(test=t, why="so") for t in declared),
-        new_dependencies=draw(st.sampled_from([(), ("numpy",)])),
+        new_dependencies=draw(st.sampled_from([None, (), ("numpy",)])),
         checks=draw(st.sampled_from([(), (author_check(),)])),
     )
-    variants: list[Variant] = ["base", "head", "null-raise", "null-return"]
+    files = draw(st.sampled_from([(), ("uv.lock",)]))
+    image = draw(st.sampled_from([None, "sha256:2", "sha256:3"])) if files else None
+    trouble = draw(st.sampled_from(["", "no index"])) if files and image is None else ""
+    records = records.with_facts(
+        dependencies=Dependencies(
+            files=files,
+            lock=draw(st.sampled_from([None, *files])),
+            image=image,
+            trouble=trouble,
+            question=trouble,
+            loaded=draw(st.sampled_from([(), ("pypi/hook 1",)])) if image else (),
+        )
+    )
+    variants: list[Variant] = ["base", "head", "null-raise", "null-return", "old-lock", "new-lock"]
     for _ in range(draw(st.integers(0, 6))):
         subject = draw(st.sampled_from(list(Subject)))
         name = records.add(
@@ -206,7 +220,11 @@ def test_the_judge_is_total_and_its_verdicts_are_well_formed(records: Records) -
             assert found.question
         case VerdictStatus.PROVEN:
             assert draft.declined is None
-            assert draft.kind not in (ClaimKind.PERFORMANCE, ClaimKind.DEPENDENCY)
+            taken = records.facts.dependencies
+            assert draft.kind is not ClaimKind.PERFORMANCE
+            assert draft.kind is not ClaimKind.DEPENDENCY or (taken.image == "sha256:2" and not taken.loaded)
+            assert taken.lock is None or not taken.trouble
+            assert taken.image != "sha256:3", "everything here ran in another image than the head's"
             assert all(r.status is PROVEN for r in found.requirements)
         case VerdictStatus.DECLINED:
             assert draft.declined is not None

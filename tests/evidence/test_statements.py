@@ -15,9 +15,10 @@ KNOWN = Known(
     passing=12,
     failing=0,
     added=2,
+    dependencies=(),
 )
 BROKEN = Known(commits=KNOWN.commits, changed=("calc.py", "tests/test_calc.py"), tests_changed=("tests/test_calc.py",),
-               passing=11, failing=1, added=0)  # fmt: skip
+               passing=11, failing=1, added=0, dependencies=("uv.lock: attrs comes in: 1",))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,9 @@ BROKEN = Known(commits=KNOWN.commits, changed=("calc.py", "tests/test_calc.py"),
         (f"Tested at {'2b' * 5}", "confirmed"),
         ("This commit is deadbeef12", "contradicted"),
         ("Refactored nothing else; see deadbeef12", "unverified"),
+        ("No new dependencies.", "confirmed"),
+        ("It works without additional packages", "confirmed"),
+        ("It has dependencies.", "unverified"),
         ("It is ten times faster.", "unverified"),
         ("All tests pass and the new parser is ten times faster than before on large files.", "unverified"),
         ("The mean of an empty list is now an error.", "unverified"),
@@ -50,7 +54,9 @@ def test_a_sentence_is_marked(said: str, mark: str) -> None:
     assert sentence.mark == mark, sentence
 
 
-@pytest.mark.parametrize("said", ["All tests pass.", "12 passed", "No tests were changed.", "Adds 2 tests."])
+@pytest.mark.parametrize(
+    "said", ["All tests pass.", "12 passed", "No tests were changed.", "Adds 2 tests.", "No new dependency"]
+)
 def test_the_same_sentence_about_another_change_is_contradicted(said: str) -> None:
     """The negative control: what holds of one change does not of another."""
     (sentence,) = mark_statement(said, BROKEN)

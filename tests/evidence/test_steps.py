@@ -12,12 +12,13 @@ from assay.errors import StoreCorrupt
 from assay.evidence.adopt import adopt
 from assay.evidence.claim import examine_claim
 from assay.evidence.commands import read_command
-from assay.evidence.controls import null_sources, parse
+from assay.evidence.controls import null_sources
 from assay.evidence.environment import seal
 from assay.evidence.flags import flag_changes
 from assay.evidence.judge import judge
 from assay.evidence.overlay import Division
 from assay.evidence.protocol import TrustedTests
+from assay.evidence.syntax import parse
 from assay.policies.settings import Settings
 from assay.records.checks import Check, Expectation, ExpectExit, ExpectMetric
 from assay.records.claims import ChangedExpectation, ClaimKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from assay.records.sandboxes import Image, SandboxOwner, SandboxProfile
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces, Lock, dependency_image, dependency_tag, load_recipe, prune_images
+from assay.sandboxes.images.archives import loads_itself
 from assay.sandboxes.images.locks import Pin
 from assay.sandboxes.images.recipes import NAMES
 from assay.sandboxes.images.wheels import Interpreter, Wheel, fetch_wheels
@@ -88,6 +90,7 @@ async def test_a_layer_has_what_the_lock_file_pins(
             client.images.remove(str(layer.id), force=True)
         client.images.remove(tag)
     assert made.id in gone
+    assert made.loaded == ()
 
 
 @pytest.mark.docker
@@ -123,6 +126,30 @@ def test_wheels_are_fetched_by_digest(tmp_path: Path, index: Index) -> None:
     pins = (Pin(name="one", version="1.0", hashes=(right,)), Pin(name="two", version="1.0", hashes=(old,)))
     wheels = fetch(tmp_path / "w", *pins)
     assert [f"sha256:{wheel.sha256}" for wheel in wheels] == [right, old]
+
+
+def test_what_loads_itself_is_told(tmp_path: Path, index: Index) -> None:
+    """What Python reads at its start, or pytest, without being asked; what only looks like it is not."""
+    early: dict[str, dict[str, str]] = {
+        "one": {"one.pth": "import one\n"},
+        "two": {"two-1.0.data/purelib/two.pth": "import two\n"},
+        "three": {"three-1.0.data/data/lib/three.pth": "import three\n"},
+        "four": {"sitecustomize.py": "", "four-1.0.data/headers/x.h": ""},
+        "five": {"_pytest/python.py": ""},
+        "six": {"pluggy.cpython-311-x86_64-linux-gnu.so": ""},
+        "seven": {"seven.dist-info/entry_points.txt": "[ pytest11 ]\nseven = seven\n"},
+    }
+    early["nine"] = {"nine-1.0.data/data/lib/python3/site-packages/_pytest/x.py": ""}
+    late = {"eight": {"eight/weights.pth": "", "eight/sitecustomize.py": "", "eight-1.0.data/scripts/pytest": ""}}
+    for name, files in {**early, **late}.items():
+        index.add_wheel(name, "1.0", files)
+    index.folder.joinpath("simple/seven/seven-1.0-py3-none-any.whl").unlink()
+    path = index.folder / "simple/seven/seven-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for place, text in early["seven"].items():
+            archive.writestr(place, text)
+    found = {name: loads_itself(next((index.folder / "simple" / name).iterdir())) for name in (*early, *late)}
+    assert [name for name, loaded in found.items() if loaded] == list(early)
 
 
 def test_another_digest_is_refused(tmp_path: Path, index: Index) -> None:

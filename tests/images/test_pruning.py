@@ -79,6 +79,7 @@ async def test_an_image_of_a_persons_that_was_pulled_by_digest_stays(
     client.images.remove(by_digest, force=True)
 
 
+@pytest.mark.alone
 async def test_what_stands_on_an_image_that_lost_its_last_name_goes(
     client: docker.DockerClient, engine: Engine, places: BuildPlaces, python_image: Image
 ) -> None:
