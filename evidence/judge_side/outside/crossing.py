@@ -66,14 +66,14 @@ class Stream:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def send(self, message: Any) -> None:
         """Send a message; raises OSError, and Malformed for too much."""
         data = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode()
         if len(data) > MOST_BYTES:
             raise Malformed(f"{len(data)} bytes are too many for one message")
-        self._connection.sendall(_LENGTH.pack(len(data)) + data)
+        self.connection.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self, seconds: float | None = None) -> Any:
         """Return the next message, whole within so many seconds; raises EOFError, TimeoutError, Malformed, OSError."""
@@ -92,8 +92,8 @@ class Stream:
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
-            self._connection.settimeout(left)
-            piece = self._connection.recv(min(length - len(taken), 1 << 16))
+            self.connection.settimeout(left)
+            piece = self.connection.recv(min(length - len(taken), 1 << 16))
             if not piece:
                 raise EOFError
             taken += piece
@@ -101,7 +101,7 @@ class Stream:
 
     def close(self) -> None:
         """Close the socket."""
-        self._connection.close()
+        self.connection.close()
 
 
 def connect() -> Stream:
