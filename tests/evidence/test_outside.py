@@ -87,6 +87,10 @@ PROGRAM = """
     def judge():
         return sorted(name for name in sys.modules if "pytest" in name) + [str(os.getuid())]
 
+    def turn(source, target):
+        with open(source) as file, open(target, "w") as other:
+            other.write(file.read()[::-1])
+
     def flood():
         os.write(1, b"x" * 50_000_000)
         return "y" * 20_000_000
@@ -167,8 +171,13 @@ TESTS = """
         monkeypatch.setattr(prog, "red", lambda: 1)
         assert prog.red() == 1
 
-    def test_uncrossable_path(tmp_path):
-        assert echo(str(tmp_path)) == str(tmp_path)
+    def test_paths_cross_with_what_lies_there(tmp_path):
+        (tmp_path / "in").write_text("abc")
+        prog.turn(tmp_path / "in", str(tmp_path / "out"))
+        assert (tmp_path / "out").read_text() == "cba"
+
+    def test_uncrossable_path():
+        assert echo(__file__) == __file__
 
     def test_uncrossable_surroundings(monkeypatch):
         monkeypatch.setenv("A", "b")

@@ -11,6 +11,7 @@ is decoded is made by constructors of the standard library alone, whatever the o
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import decimal
 import fractions
@@ -100,7 +101,9 @@ class Stream:
         return bytes(taken)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, also where another thread waits for something from it."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
 
 
