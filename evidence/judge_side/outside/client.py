@@ -22,7 +22,7 @@ import pytest
 from .commands import route_commands
 from .ground import Ground
 from .ports import route_connections
-from .proxies import Function, Link, Proxy, Uncrossable
+from .proxies import Function, Link, Proxy, Unclear, Uncrossable
 
 _ASKED_FOR = frozenset({"__all__", "__version__"})
 """Names with two underscores for which the program is asked; whoever makes a traceback asks every module for others."""
@@ -128,11 +128,12 @@ class Outsider:
                 if not (link.doubt or link.foreign):
                     raise
             failed = failed or bool(getattr(item, "_excinfo", None))  # unittest's failures are not raised
-            if failed and link.foreign:
-                link.doubt = link.doubt or f"a value of type {link.foreign} cannot cross"
             if link.doubt:
                 item._excinfo = None
                 raise Uncrossable(link.doubt)
+            if failed and link.foreign:
+                item._excinfo = None
+                raise Unclear(f"a value of type {link.foreign} cannot cross")
 
         return run_and_doubt
 

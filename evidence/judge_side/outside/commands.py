@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .proxies import VARIES, Link, Uncrossable
+from .proxies import UNREADABLE, VARIES, Link, Uncrossable
 from .routing import At, Route, Undecided, route, words_of
 from .standin import HEAD, take
 
@@ -50,7 +50,7 @@ class Remote:
 
     def attend(self) -> None:
         """Carry from here on."""
-        self._link.running += 1
+        self._link.running.add(self)
         for work in (self._carry_out, self._carry_in):
             threading.Thread(target=work, daemon=True).start()
 
@@ -82,11 +82,12 @@ class Remote:
                     link.refuse(f"a command of the program's {why}")
                     self.ask("signal", signal.SIGKILL, True)
                     break
-        except (Uncrossable, OSError, SystemExit, TypeError, ValueError) as error:
-            if isinstance(error, (TypeError, ValueError)):
-                link.refuse("the worker's answer cannot be read")
+        except UNREADABLE:
+            link.refuse("the worker's answer cannot be read")
+        except (Uncrossable, OSError, SystemExit):
+            pass  # the worker is gone, or what stood for the command
         finally:
-            link.running -= 1
+            link.running.discard(self)
             with contextlib.suppress(OSError):  # what stood for it has ended before
                 self._tell(b"x", struct.pack("<i", max(-64, min(code, 255))))
 

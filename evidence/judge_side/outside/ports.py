@@ -13,6 +13,7 @@ import contextlib
 import errno
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,13 @@ class Carrier:
     def _carry_out(self) -> None:
         """Carry what the program sends."""
         assert self._here is not None
+        until = time.monotonic() + self._link.lasting
         with contextlib.suppress(OSError, Uncrossable, SystemExit):
             while (data := self._ask("read")) != b"":
                 if isinstance(data, bytes):
                     self._here.sendall(data)
-                elif data is not None or self._left < 0:
+                elif data is not None or time.monotonic() > until:
+                    self._link.refuse("what the program serves says nothing any more")
                     break
         with contextlib.suppress(OSError):
             self._here.shutdown(socket.SHUT_WR)

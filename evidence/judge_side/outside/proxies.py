@@ -26,7 +26,7 @@ _ASKED_FOR = frozenset({"__name__", "__qualname__", "__doc__", "__module__", "__
 """Names with two underscores that are looked up in the program; tools ask objects for many others."""
 _NEVER_ASKED_FOR = ("_assay_", "_pytest", "pytestmark")
 """How names begin that pytest looks for in whatever a test module holds, and those of our own."""
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 LONGER = 4
 """A thread of the tests' may wait so many times as long as a test itself: for a server that it runs, as an example."""
 VARIES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
@@ -34,6 +34,10 @@ VARIES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 
 class Uncrossable(BaseException):
     """Something that the judge and the program would have to share, and cannot."""
+
+
+class Unclear(BaseException):
+    """A failure with a handle about, which may be the handle's and not the program's."""
 
 
 class Link:
@@ -59,7 +63,7 @@ class Link:
         """What the test and the program share."""
         self.heard = False
         """Whether the program was asked anything since the test began."""
-        self.running = 0
+        self.running: set[object] = set()
         """Commands of the program's that run now."""
         self.outlived = False
         """Whether a worker was let go while such a command ran."""
@@ -79,7 +83,7 @@ class Link:
                 self._exchange.close()
             self._exchange = None
             self.folders = Folders()
-            self.outlived = self.running > 0
+            self.outlived = bool(self.running)
             self.session += 1
 
     def begin_test(self) -> None:
@@ -124,7 +128,7 @@ class Link:
                 raised = self._exceptions.make(answer["raised"])
             else:
                 return self.decode(answer["value"])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self.refuse(f"the worker's answer cannot be read ({type(error).__name__})") from None
         raise raised
 
