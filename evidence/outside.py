@@ -158,7 +158,7 @@ def _counts(book: Book) -> Iterator[str]:
             if reading is not None and not reading.whole:
                 yield f"{subject.value}, {reading.evidence.cell.source}: {reading.got('')}"
         asked = [i for i, stand in stands.items() if stand is Outside.UNASKED]
-        why.update(_kind_of(reason_of(book, subject, i)) for i in asked)
+        why.update(_kind_of(reason_of(book, subject, i)) or _difference(book, subject, i) for i in asked)
         differing = [i for i, stand in stands.items() if stand is Outside.DIFFERS]
         if differing:
             names = "held-out tests" if subject is Subject.HELD_OUT else ", ".join(differing[:5])
@@ -168,4 +168,10 @@ def _counts(book: Book) -> Iterator[str]:
 
 
 def _kind_of(reason: str) -> str:
-    return reason.partition(" (")[0] or "it does not stand at the base as it does inside"
+    return reason.partition(" (")[0]
+
+
+def _difference(book: Book, subject: Subject, test: str) -> str:
+    base, inside = book.first(subject, "outside-base"), book.first(subject, "base")
+    alike = base is not None and inside is not None and base.stand(test) is inside.stand(test)
+    return "it fails at the head as it does at the base" if alike else "it does not stand at the base as it does inside"

@@ -29,7 +29,7 @@ from .routing import At, Route, Undecided, route, words_of
 from .standin import HEAD, take
 
 _STANDIN = str(Path(__file__).with_name("standin.py"))
-_MOST_BYTES = 64_000_000
+_MOST_BYTES = 16_000_000
 """That one command may print."""
 _SHELL = "/bin/sh"
 _SIGNATURE = inspect.signature(subprocess.Popen.__init__)

@@ -111,7 +111,7 @@ class Folders:
             try:
                 for change in changes:
                     self._apply(*change)
-            except (TypeError, ValueError, OSError, AttributeError, binascii.Error) as error:
+            except (TypeError, ValueError, OSError, AttributeError, OverflowError, binascii.Error) as error:
                 raise Unshared(f"a file of the other side cannot be laid down ({type(error).__name__})") from None
 
     def _apply(self, kind: str, path: str, mode: int = 0, time: int = 0, content: str = "") -> None:

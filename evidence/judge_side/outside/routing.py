@@ -25,7 +25,7 @@ _INTERPRETERS = re.compile(
     r"(?:(?:ba|da|a|k|z|fi|c|tc)?sh|node|nodejs|deno|bun|perl|ruby|php|lua|Rscript|tclsh)[\d.]*$"
 )
 _SHELLS = re.compile(r"(?:ba|da|a|k|z)?sh$")
-_CODE = frozenset({"-c", "-e", "--eval", "-p", "--print", "-r"})
+_CODE = frozenset({"-e", "-E", "--eval", "-p", "--print", "-r"})
 _WITH_VALUE = frozenset({"-W", "-X", "-o", "-O"})
 _HARMLESS = frozenset({"cd", "export", "set", "true", ":", "umask"})
 _OPERATORS = frozenset({";", "&", "&&", "||", "|", "\n"})
@@ -96,11 +96,11 @@ def _of_words(words: Sequence[str], at: At) -> Route:
         return _of_python(words, at)
     if _INTERPRETERS.match(name):
         return _of_interpreter(words, at)
-    return _of_system(words, at)
+    return _of_system(words if "/" in words[0] else words[1:], at)
 
 
 def _of_python(words: Sequence[str], at: At) -> Route:
-    for place, option, value in _options(words):
+    for place, option, value in _options(words, frozenset({"-m"})):
         if option == "-m":
             there = value in at.ground.modules or value.partition(".")[0] in at.ground.modules
             return Route.THERE if there else _of_system(words[place:], at)
@@ -109,43 +109,39 @@ def _of_python(words: Sequence[str], at: At) -> Route:
             if names & set(re.findall(r"\w+", value)):
                 raise Undecided("code of the tests would run in the program's process (python -c)")
             return _of_system(words[place:], at)
-        if not option and at.executes(value):
+        if at.executes(value):
             return Route.THERE
-        if not option:
-            break
     return _of_system(words, at)
 
 
 def _of_interpreter(words: Sequence[str], at: At) -> Route:
     shell = _SHELLS.match(Path(words[0]).name)
-    for place, option, value in _options(words):
-        if option and shell and option.startswith("-") and not option.startswith("--") and option.endswith("c"):
-            return _of_text(words[place] if len(option) > 2 else value, at)
-        if option in _CODE:
+    for place, option, value in _options(words, _CODE if shell is None else frozenset()):
+        if option and shell:
+            return _of_text(value, at)
+        if option:
             if any(at.owns(word) for word in words_of(value)):
                 raise Undecided(f"code of the tests would run in the program's process ({words[0]} {option})")
             return _of_system(words[place:], at)
-        if not option and at.executes(value):
+        if at.executes(value):
             return Route.THERE
-        if not option:
-            break
     return _of_system(words, at)
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Yield place, option and value of an interpreter's options; at the end its script, with an empty option."""
+def _options(words: Sequence[str], telling: frozenset[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield the first option that says what is executed, with its value, or else the script, with an empty option.
+
+    In front is the place of the word after that. `-c`, also behind other letters, is such an option everywhere.
+    """
     place = 1
     while place < len(words):
         word = words[place]
         following = words[place + 1] if place + 1 < len(words) else ""
+        if word in telling or (word.startswith("-") and not word.startswith("--") and word.endswith("c")):
+            yield place + 2, word if word in telling else "-c", following
+            return
         if not word.startswith("-") or word == "-":
             yield place, "", word
-            return
-        if word in _CODE or word == "-m":
-            yield place + 2, word, following
-            return
-        if word.startswith("-") and not word.startswith("--") and word.endswith("c"):
-            yield place + 1, word, following
             return
         place += 2 if word in _WITH_VALUE else 1
 
@@ -179,6 +175,7 @@ def _touches(words: Sequence[str], at: At) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Return the words and operators of a text for the shell."""
+    text = text.replace("`", " ` ")
     try:
         return list(_lexer(text))
     except ValueError:
