@@ -34,6 +34,8 @@ from assay.records.verdicts import Step
 _SIDES: Final[tuple[Variant, ...]] = ("outside", "outside-base")
 _UNCROSSABLE: Final = "Uncrossable: "
 """How the judge's end in the sandbox begins to say why a test cannot be asked from outside (`proxies.py`)."""
+_UNCLEAR: Final = "Unclear: "
+"""How it begins to say that a test failed with a handle about: at the base it failed all the same."""
 
 
 class Outside(StrEnum):
@@ -53,7 +55,7 @@ def outside_of(book: Book, subject: Subject, test: str) -> Outside:
         return Outside.UNKNOWN
     if not head.whole or not base.whole:
         return Outside.UNKNOWN
-    if base.stand(test) is not inside.stand(test) or reason_of(book, subject, test):
+    if base.stand(test) is not inside.stand(test) or _is_barred(book, subject, test):
         return Outside.UNASKED
     if head.stand(test) is Standing.PASSED:
         return Outside.HOLDS
@@ -63,12 +65,21 @@ def outside_of(book: Book, subject: Subject, test: str) -> Outside:
 
 def reason_of(book: Book, subject: Subject, test: str) -> str:
     """Return why a test cannot be asked from outside, as its run at the head or at the base says; empty without."""
-    for side in _SIDES:
-        reading = book.first(subject, side)
-        outcome = reading.outcome(test) if reading is not None else None
-        if outcome is not None and outcome.message.startswith(_UNCROSSABLE):
-            return outcome.message.removeprefix(_UNCROSSABLE).partition("\n")[0]
-    return ""
+    told = (_told(book, subject, side, test, _UNCROSSABLE, _UNCLEAR) for side in _SIDES)
+    return next((reason for reason in told if reason), "")
+
+
+def _is_barred(book: Book, subject: Subject, test: str) -> bool:
+    """Return whether what a test did outside says nothing. At the base it may well fail with a handle about."""
+    kinds: dict[Variant, tuple[str, ...]] = {"outside": (_UNCROSSABLE, _UNCLEAR), "outside-base": (_UNCROSSABLE,)}
+    return any(_told(book, subject, side, test, *kinds[side]) for side in _SIDES)
+
+
+def _told(book: Book, subject: Subject, side: Variant, test: str, *kinds: str) -> str:
+    reading = book.first(subject, side)
+    outcome = reading.outcome(test) if reading is not None else None
+    message = "" if outcome is None else outcome.message
+    return next((message.removeprefix(k).partition("\n")[0] for k in kinds if message.startswith(k)), "")
 
 
 def _by_data_alone(reading: Reading, test: str) -> bool:
@@ -147,7 +158,7 @@ def _counts(book: Book) -> Iterator[str]:
             if reading is not None and not reading.whole:
                 yield f"{subject.value}, {reading.evidence.cell.source}: {reading.got('')}"
         asked = [i for i, stand in stands.items() if stand is Outside.UNASKED]
-        why.update(_kind_of(reason_of(book, subject, i)) for i in asked)
+        why.update(_kind_of(reason_of(book, subject, i)) or _difference(book, subject, i) for i in asked)
         differing = [i for i, stand in stands.items() if stand is Outside.DIFFERS]
         if differing:
             names = "held-out tests" if subject is Subject.HELD_OUT else ", ".join(differing[:5])
@@ -157,4 +168,10 @@ def _counts(book: Book) -> Iterator[str]:
 
 
 def _kind_of(reason: str) -> str:
-    return reason.partition(" (")[0] or "it does not stand at the base as it does inside"
+    return reason.partition(" (")[0]
+
+
+def _difference(book: Book, subject: Subject, test: str) -> str:
+    base, inside = book.first(subject, "outside-base"), book.first(subject, "base")
+    alike = base is not None and inside is not None and base.stand(test) is inside.stand(test)
+    return "it fails at the head as it does at the base" if alike else "it does not stand at the base as it does inside"

@@ -26,8 +26,11 @@ from assay.sandboxes.protocol import WORKSPACE, Peer, Sandbox
 
 _PACKAGE: Final = "assay_outside"
 """Under which the programs lie in their sandboxes."""
-_CLIENT: Final = ("__init__", "client", "commands", "crossing", "proxies", "values")
-_WORKER: Final = ("__init__", "crossing", "worker")
+_CLIENT: Final = (
+    *("__init__", "client", "commands", "crossing", "exchange", "folders", "ground"),
+    *("ports", "proxies", "routing", "standin", "values"),
+)
+_WORKER: Final = ("__init__", "crossing", "folders", "programs", "worker")
 _START: Final = (
     f"import sys; sys.path.insert(0, {PLACE!r}); from {_PACKAGE} import worker; del sys.path[0]; worker.main()"
 )
@@ -123,6 +126,7 @@ async def ask_outside(judge: Sandbox, worker: Sandbox, tests: Tree, program: Tre
         {
             "name": f"{_PACKAGE}.client",
             "names": list(_offered(project, tests, program)),
+            "paths": [path for path in sorted(program) if path not in tests],
             "seconds": min(_ANSWER_SECONDS, settings.proof.seconds),
         },
     )

@@ -122,6 +122,35 @@ class World:
         return await self.assayer().blank("run", "unit", 1, base, trusted)
 
 
+async def ask_outside(world: World, program: Files, tests: Files) -> Reading:
+    """Execute tests with the judge in one sandbox and the program in another."""
+    profile = seal(world.settings)
+    image = await world.sandboxes.image(profile)
+    bench = Bench(
+        "run",
+        git=world.git,
+        ledger=world.ledger,
+        blobs=world.blobs,
+        sandboxes=world.sandboxes,
+        settings=world.settings,
+        clock=SystemClock(),
+        image=image,
+        profile=profile,
+        progress=None,
+    )
+    order = Order(
+        purpose="outside",
+        cell=Cell(source="head", tests="base"),
+        commit="0" * 40,
+        tree=await world.tree(tests),
+        worker=await world.tree(program),
+    )
+    reading = Reading(await bench.execute(order))
+    await bench.close()
+    assert reading.whole, reading.evidence.trouble + reading.evidence.output
+    return reading
+
+
 def plain(text: str) -> str:
     """Return a text without the indentation that it has in a test."""
     return textwrap.dedent(text).lstrip("\n")

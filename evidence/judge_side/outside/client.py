@@ -13,13 +13,16 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .commands import route_commands
-from .proxies import Function, Link, Proxy, Uncrossable
+from .ground import Ground
+from .ports import route_connections
+from .proxies import Function, Link, Proxy, Unclear, Uncrossable
 
 _ASKED_FOR = frozenset({"__all__", "__version__"})
 """Names with two underscores for which the program is asked; whoever makes a traceback asks every module for others."""
@@ -125,13 +128,26 @@ class Outsider:
                 if not (link.doubt or link.foreign):
                     raise
             failed = failed or bool(getattr(item, "_excinfo", None))  # unittest's failures are not raised
-            if failed and link.foreign:
-                link.doubt = link.doubt or f"a value of type {link.foreign} cannot cross"
             if link.doubt:
                 item._excinfo = None
                 raise Uncrossable(link.doubt)
+            if failed and link.foreign:
+                item._excinfo = None
+                raise Unclear(f"a value of type {link.foreign} cannot cross")
 
         return run_and_doubt
+
+
+def _watch(link: Link, event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse to execute on this side what the program wrote; called by the interpreter before it does anything."""
+    if event == "exec":
+        path = getattr(arguments[0], "co_filename", "")
+    elif event in ("ctypes.dlopen", "import") and len(arguments) > 1:
+        path = arguments[1] if event == "import" else arguments[0]
+    else:
+        return
+    if path and str(path) in link.folders.came:
+        raise link.refuse("what the program wrote would be executed on the judge's side")
 
 
 def take_part(emit: object, tree: str, asked: dict[str, Any]) -> Outsider:
@@ -139,11 +155,14 @@ def take_part(emit: object, tree: str, asked: dict[str, Any]) -> Outsider:
 
     Args:
         emit: not used; this part reports nothing of its own.
-        tree: not used.
-        asked: `names` of the program's modules, and `seconds` that one answer may take.
+        tree: folder of the tests, in both sandboxes.
+        asked: `names` of the program's modules, `paths` of its files, and `seconds` that one answer may take.
     """
-    del emit, tree
-    link, offered = Link(asked["seconds"]), frozenset(asked["names"])
+    del emit
+    offered = frozenset(asked["names"])
+    link = Link(Ground(tree, asked["paths"], offered), asked["seconds"])
     sys.meta_path.insert(0, Finder(link, offered))
-    route_commands(link, offered)
+    route_commands(link)
+    route_connections(link)
+    sys.addaudithook(partial(_watch, link))
     return Outsider(link)

@@ -1,67 +1,235 @@
-"""The program's command line, run where the program is (S9).
+"""The program's commands, started by tests and run where the program is (S9).
 
 This file is written into the judge's sandbox, outside of the workspace; assay itself never imports it. It may use
 nothing but the standard library.
+
+For each of them a process stands here (`standin.py`): it has the streams that the test gave, receives the signals that
+the test sends, and ends as the command did. So whatever Python or a shell can do with a process can be done with it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
+import signal
+import socket
+import struct
 import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .proxies import VARIES, Link
+from .proxies import UNREADABLE, VARIES, Link, Uncrossable
+from .routing import At, Route, Undecided, route, words_of
+from .standin import HEAD, take
 
-_RUN_OPTIONS = frozenset(
-    {"input", "stdout", "stderr", "capture_output", "text", "universal_newlines", "encoding", "check", "timeout", "env"}
-)
-
-
-def route_commands(link: Link, names: frozenset[str]) -> None:
-    """Let `subprocess.run` of the program's command line happen where the program is."""
-    inside = subprocess.run
-
-    def run(*popenargs: Any, **options: Any) -> Any:
-        command = popenargs[0] if len(popenargs) == 1 else options.get("args")
-        if not isinstance(command, (list, tuple)) or not _is_programs(list(command), names):
-            return inside(*popenargs, **options)
-        if set(options) - _RUN_OPTIONS - {"args"}:
-            raise link.refuse("the program's command line is run with options that cannot cross")
-        return _run_there(link, list(command), options)
-
-    subprocess.run = run
+_STANDIN = str(Path(__file__).with_name("standin.py"))
+_MOST_BYTES = 16_000_000
+"""That one command may print."""
+_SHELL = "/bin/sh"
+_SIGNATURE = inspect.signature(subprocess.Popen.__init__)
 
 
-def _is_programs(command: list[Any], names: frozenset[str]) -> bool:
-    if len(command) < 3 or command[1] != "-m":
-        return False
-    interpreter = Path(str(command[0])).name
-    return interpreter.startswith("python") and command[2] in names
+class Remote:
+    """A command where the program is, and the judge's end of the socket to what stands for it here.
+
+    Args:
+        link: the way there.
+        number: of the command, in the worker.
+    """
+
+    def __init__(self, link: Link, number: int) -> None:
+        self._link, self._number = link, number
+        self._here, self.there = socket.socketpair()
+        self._sending = threading.Lock()
+
+    def attend(self) -> None:
+        """Carry from here on."""
+        self._link.running.add(self)
+        for work in (self._carry_out, self._carry_in):
+            threading.Thread(target=work, daemon=True).start()
+
+    def ask(self, name: str, *given: Any) -> Any:
+        """Do something with the command; raises Uncrossable where that cannot be told."""
+        arguments = [self._link.encode_plain(value) for value in given]
+        return self._link.request("running", self._link.seconds, number=self._number, name=name, arguments=arguments)
+
+    def _tell(self, letter: bytes, data: bytes = b"") -> None:
+        with self._sending:
+            self._here.sendall(HEAD.pack(letter, len(data)) + data)
+
+    def _carry_out(self) -> None:
+        """Bring here what it prints, and how it ends; what prints or lasts without end is ended."""
+        link, left = self._link, _MOST_BYTES
+        until = time.monotonic() + link.lasting
+        code = -signal.SIGKILL
+        try:
+            while True:
+                kind, *told = self.ask("next")
+                if kind == "end":
+                    code = int(told[0])
+                    break
+                if kind in ("out", "err"):
+                    left -= len(told[0])
+                    self._tell(kind[:1].encode(), told[0])
+                if left < 0 or time.monotonic() > until:
+                    why = "prints without end" if left < 0 else f"does not end within {link.lasting:g} s"
+                    link.refuse(f"a command of the program's {why}")
+                    self.ask("signal", signal.SIGKILL, True)
+                    break
+        except UNREADABLE:
+            link.refuse("the worker's answer cannot be read")
+        except (Uncrossable, OSError, SystemExit):
+            pass  # the worker is gone, or what stood for the command
+        finally:
+            link.running.discard(self)
+            with contextlib.suppress(OSError):  # what stood for it has ended before
+                self._tell(b"x", struct.pack("<i", max(-64, min(code, 255))))
+
+    def _carry_in(self) -> None:
+        """Bring there what stands for it here is given; where that is gone, nobody wants the command any more."""
+        try:
+            while len(head := take(self._here, HEAD.size)) == HEAD.size:
+                letter, length = HEAD.unpack(head)
+                data = take(self._here, length)
+                if letter == b"s":
+                    self.ask("signal", data[0], True)
+                elif letter == b"p":
+                    self.ask("shut", "out" if data == b"o" else "err")
+                elif not self.ask("feed", data if letter == b"i" else None) and letter == b"i":
+                    self._tell(b"c")
+            self.ask("signal", signal.SIGKILL, True)
+        except (Uncrossable, OSError, SystemExit):
+            pass  # the worker is gone, and the command with it
 
 
-def _run_there(link: Link, command: list[Any], options: dict[str, Any]) -> Any:
-    pipes = [options.get(name) for name in ("stdout", "stderr")]
-    if any(pipe not in (None, subprocess.PIPE) for pipe in pipes) or _changed(options.get("env")):
-        raise link.refuse("the program's command line is run with options that cannot cross")
-    text = bool(options.get("text") or options.get("universal_newlines") or options.get("encoding"))
-    encoding = options.get("encoding") or "utf-8"
-    given = options.get("input")
-    if isinstance(given, str):
-        given = given.encode(encoding)
-    code, *streams = link.ask("run", arguments=[link.encode(a) for a in command[1:]], stdin=link.encode(given))
-    kept = [pipe is not None or bool(options.get("capture_output")) for pipe in pipes]
-    shown = [stream.decode(encoding).replace("\r\n", "\n") if text else stream for stream in streams]
-    out, err = (stream if keep else None for stream, keep in zip(shown, kept, strict=True))
-    done = subprocess.CompletedProcess(command, int(code), out, err)
-    if options.get("check"):
-        done.check_returncode()
-    return done
+class Process(subprocess.Popen):  # type: ignore[type-arg]
+    """A process, here or where the program is."""
+
+    assay_link: Link
+    assay_ordinary: Mapping[str, str]
+    assay_remote: Remote | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        bound = _SIGNATURE.bind(self, *arguments, **options).arguments
+        given, link = _Given(bound), self.assay_link
+        try:
+            there = given.decide(link)
+        except Undecided as error:
+            raise link.refuse(str(error)) from None
+        if not there:
+            super().__init__(*arguments, **options)
+            return
+        remote = given.start(link, self.assay_ordinary)
+        with remote.there:
+            descriptor = remote.there.fileno()
+            kept = {n: v for n, v in bound.items() if n in _KEPT}
+            kept |= {"pass_fds": (descriptor,), "cwd": "/", "env": {"LANG": "C.UTF-8"}}
+            super().__init__([sys.executable, "-I", "-S", _STANDIN, str(descriptor)], **kept)
+        self.args = bound["args"]
+        self.assay_remote = remote
+        remote.attend()
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal to the command itself; what stands for it ends after it."""
+        if self.assay_remote is None:
+            super().send_signal(sig)
+        elif self.poll() is None:
+            self.assay_remote.ask("signal", int(sig), False)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and for a command of the program's no longer than for an answer."""
+        return int(self._bounded(super().wait, timeout))
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> Any:  # noqa: A002 - as it is called
+        """Exchange everything with it, and with a command of the program's no longer than for an answer."""
+        return self._bounded(partial(super().communicate, input), timeout)
+
+    def _bounded(self, work: Callable[[float | None], Any], timeout: float | None) -> Any:
+        if self.assay_remote is None or timeout is not None:
+            return work(timeout)
+        link = self.assay_link
+        try:
+            return work(link.seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise link.refuse(f"a command of the program's did not end within {link.seconds:g} s") from None
 
 
-def _changed(variables: dict[str, str] | None) -> bool:
-    if variables is None:
-        return False
-    return {n: v for n, v in variables.items() if n not in VARIES} != {
-        n: v for n, v in os.environ.items() if n not in VARIES
+def route_commands(link: Link) -> None:
+    """Let each command that a test starts happen where it has to."""
+    told = {"assay_link": link, "assay_ordinary": dict(os.environ), "__doc__": subprocess.Popen.__doc__}
+    routed: Any = type("Popen", (Process,), told)
+
+    def system(command: Any) -> int:
+        code: int = routed(command, shell=True).wait()  # noqa: S604 - as it is called
+        return -code if code < 0 else code << 8
+
+    subprocess.Popen = routed  # type: ignore[misc]
+    os.system = system
+
+
+_KEPT = frozenset(
+    {
+        *("bufsize", "stdin", "stdout", "stderr", "text", "universal_newlines", "encoding", "errors"),
+        *("start_new_session", "process_group", "pipesize", "restore_signals"),
     }
+)
+"""Options that are for what stands here."""
+_HANDLED = _KEPT | {"self", "args", "shell", "cwd", "env", "close_fds", "creationflags", "startupinfo"}
+
+
+class _Given:
+    """What a test gave to start a process.
+
+    Args:
+        options: by their names.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        args = options["args"]
+        single = isinstance(args, (str, bytes, os.PathLike))
+        words = [os.fsdecode(word) for word in ([args] if single else args)]
+        self._text = words[0] if options.get("shell") and words else None
+        self._argv = [_SHELL, "-c", *words] if options.get("shell") else words
+        self._cwd = os.path.normpath(Path.cwd() / os.fsdecode(options.get("cwd") or ""))
+        self._variables = os.environ if options.get("env") is None else options["env"]
+
+    def decide(self, link: Link) -> bool:
+        """Return whether it runs where the program is; raises Undecided."""
+        search = os.fsdecode(self._variables.get("PATH") or os.defpath)
+        command = self._argv if self._text is None else self._text
+        found = route(command, At(link.ground, self._cwd, search), heard=link.heard, came=link.folders.came)
+        if found is Route.THERE and (odd := {n for n, v in self._options.items() if v} - _HANDLED):
+            raise Undecided(f"a command of the program's is started with {sorted(odd)[0]}")
+        return found is Route.THERE
+
+    def start(self, link: Link, ordinary: Mapping[str, str]) -> Remote:
+        """Start it there; raises what starting it raises there."""
+        now = {os.fsdecode(n): os.fsdecode(v) for n, v in self._variables.items()}
+        usual = {n: v for n, v in ordinary.items() if n not in VARIES}
+        changed = {n: v for n, v in now.items() if usual.get(n) != v and n not in VARIES}
+        words = self._argv if self._text is None else [*words_of(self._text), *self._argv]
+        link.share([*words, *changed.values()], self._cwd)
+        try:
+            number = link.request(
+                "start",
+                link.seconds,
+                argv=self._argv,
+                cwd=self._cwd,
+                variables=changed,
+                without=sorted(usual.keys() - now.keys()),
+                merged=self._options.get("stderr") == subprocess.STDOUT,
+                leads=bool(self._options.get("start_new_session") or self._options.get("process_group") is not None),
+            )
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, self._argv[0]) from None
+        if not isinstance(number, int):
+            raise link.refuse("the worker's answer cannot be read")
+        return Remote(link, number)

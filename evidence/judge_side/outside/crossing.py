@@ -11,6 +11,7 @@ is decoded is made by constructors of the standard library alone, whatever the o
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import decimal
 import fractions
@@ -66,14 +67,14 @@ class Stream:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def send(self, message: Any) -> None:
         """Send a message; raises OSError, and Malformed for too much."""
         data = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode()
         if len(data) > MOST_BYTES:
             raise Malformed(f"{len(data)} bytes are too many for one message")
-        self._connection.sendall(_LENGTH.pack(len(data)) + data)
+        self.connection.sendall(_LENGTH.pack(len(data)) + data)
 
     def receive(self, seconds: float | None = None) -> Any:
         """Return the next message, whole within so many seconds; raises EOFError, TimeoutError, Malformed, OSError."""
@@ -92,16 +93,18 @@ class Stream:
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError
-            self._connection.settimeout(left)
-            piece = self._connection.recv(min(length - len(taken), 1 << 16))
+            self.connection.settimeout(left)
+            piece = self.connection.recv(min(length - len(taken), 1 << 16))
             if not piece:
                 raise EOFError
             taken += piece
         return bytes(taken)
 
     def close(self) -> None:
-        """Close the socket."""
-        self._connection.close()
+        """Close the socket, also where another thread waits for something from it."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
 
 
 def connect() -> Stream:

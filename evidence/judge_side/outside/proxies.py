@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .crossing import Malformed, Stream, connect, decode, encode
+from .crossing import Malformed, decode, encode
+from .exchange import Exchange
+from .folders import Folders, Unshared
+from .ground import Ground
 from .values import Enumeration, Exceptions, Member
 
 _ASKED_FOR = frozenset({"__name__", "__qualname__", "__doc__", "__module__", "__dict__"})
 """Names with two underscores that are looked up in the program; tools ask objects for many others."""
 _NEVER_ASKED_FOR = ("_assay_", "_pytest", "pytestmark")
 """How names begin that pytest looks for in whatever a test module holds, and those of our own."""
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+LONGER = 4
+"""A thread of the tests' may wait so many times as long as a test itself: for a server that it runs, as an example."""
 VARIES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 
 
@@ -32,24 +36,39 @@ class Uncrossable(BaseException):
     """Something that the judge and the program would have to share, and cannot."""
 
 
+class Unclear(BaseException):
+    """A failure with a handle about, which may be the handle's and not the program's."""
+
+
 class Link:
     """The way to the worker, and what has been seen of it since the test began.
 
     Args:
+        ground: where the program's files lie.
         seconds: how long one answer may take.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, ground: Ground, seconds: float) -> None:
+        self.ground = ground
+        self.seconds = seconds
+        self.lasting = seconds * LONGER
+        """Seconds that what runs beside a test may last."""
         self.session = 0
         """Number of the worker; handles of another one lead nowhere."""
         self.doubt = ""
         """Why what the test does says nothing."""
         self.foreign = ""
         """Type of a value that came as a handle."""
-        self._seconds = seconds
-        self._stream: Stream | None = None
-        self._over = False
-        self._lock = threading.Lock()
+        self.folders = Folders()
+        """What the test and the program share."""
+        self.heard = False
+        """Whether the program was asked anything since the test began."""
+        self.running: set[object] = set()
+        """Commands of the program's that run now."""
+        self.outlived = False
+        """Whether a worker was let go while such a command ran."""
+        self._exchange: Exchange | None = None
+        self._opening = threading.Lock()
         self._exceptions = Exceptions(self.decode, self)
         self._surroundings: tuple[Any, ...] | None = None
 
@@ -59,58 +78,83 @@ class Link:
 
     def renew(self) -> None:
         """Let the worker go; the next request meets a new one."""
-        if self._stream is not None:
-            self._stream.close()
-        self._stream, self._over = None, False
-        self.session += 1
+        with self._opening:
+            if self._exchange is not None:
+                self._exchange.close()
+            self._exchange = None
+            self.folders = Folders()
+            self.outlived = bool(self.running)
+            self.session += 1
 
     def begin_test(self) -> None:
         """Forget what was seen before; where the worker has ended, the next request meets a new one."""
-        if self._over:
+        if self._exchange is not None and self._exchange.ended is not None:
             self.renew()
         self.doubt = self.foreign = ""
+        self.heard = False
 
     def refuse(self, reason: str) -> Uncrossable:
         """Return the error that ends a test, and remember it where a test goes on all the same."""
         self.doubt = self.doubt or reason
         return Uncrossable(reason)
 
+    def share(self, texts: list[str], cwd: str | None = None) -> None:
+        """Let the program have what is named, a path of the judge's own side or a text that holds one."""
+        try:
+            places = self.ground.places(texts, cwd)
+            for place, sent, back in places:
+                if self.folders.add(place, sent=sent, taken=back):
+                    self._open().shared.append([place, back])
+        except Unshared as error:
+            raise self.refuse(str(error)) from None
+
     def ask(self, do: str, **fields: Any) -> Any:
         """Ask the worker and return what it answers, or raise what the program raised."""
         if self._surroundings is not None and surroundings() != self._surroundings:
             raise self.refuse("the test changes the surroundings of its process")
-        with self._lock:
-            answer = self._exchange({"do": do, **fields})
+        return self.request(do, self.seconds if is_main() else self.lasting, **fields)
+
+    def request(self, do: str, seconds: float, **fields: Any) -> Any:
+        """Ask the worker, whatever the surroundings are, and wait so long for its answer."""
+        self.heard = True
+        session = self.session
+        answer = self._answer({"do": do, **fields}, seconds, session)
         try:
-            if not isinstance(answer, dict):
-                raise TypeError("no answer")
             sys.stdout.write(str(answer["out"]))
             sys.stderr.write(str(answer["err"]))
+            if answer["unshared"]:
+                raise self.refuse(str(answer["unshared"]))
             if "raised" in answer:
                 raised = self._exceptions.make(answer["raised"])
             else:
                 return self.decode(answer["value"])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self.refuse(f"the worker's answer cannot be read ({type(error).__name__})") from None
         raise raised
 
-    def _exchange(self, request: dict[str, Any]) -> Any:
-        if self._over:
-            raise self.refuse("the worker has ended")
+    def _open(self) -> Exchange:
+        with self._opening:
+            if self._exchange is None:
+                self._exchange = Exchange(self.folders)
+            return self._exchange
+
+    def _answer(self, request: dict[str, Any], seconds: float, session: int) -> dict[str, Any]:
+        exchange: Exchange | None = None
         try:
-            if self._stream is None:
-                self._stream = connect()
-            self._stream.send(request)
-            return self._stream.receive(self._seconds)
-        except TimeoutError:
-            reason = f"the worker did not answer within {self._seconds:g} s"
+            exchange = self._open()
+            return exchange.ask(request, seconds)
+        except Unshared as error:
+            reason = str(error)
+        except TimeoutError as error:
+            reason = f"the worker did not answer within {seconds:g} s"
+            if exchange is not None:
+                exchange.close(error)
         except (EOFError, OSError):
             reason = "the worker has ended"
         except Malformed:
             reason = "the worker's answer cannot be read"
-        self._over = True
-        if self._stream is not None:
-            self._stream.close()
+        if session != self.session:
+            raise SystemExit  # in a thread that a test left behind: nobody is told
         raise self.refuse(reason)
 
     def encode(self, value: Any) -> Any:
@@ -119,9 +163,13 @@ class Link:
             told = encode(value, self._encode_foreign)
         except (Malformed, RecursionError):
             raise self.refuse("a value that lies too deep is given to the program") from None
-        if (path := _own_path(value)) is not None:
-            raise self.refuse(f"a path of the judge's own side is given to the program ({path})")
+        self.share(_absolute_paths(value))
         return told
+
+    @staticmethod
+    def encode_plain(value: Any) -> Any:
+        """Return what bytes, numbers and names are in a message."""
+        return encode(value, str)
 
     def _encode_foreign(self, value: Any) -> Any:
         if hasattr(type(value), "assay_told"):
@@ -158,18 +206,20 @@ def surroundings() -> tuple[Any, ...]:
     return variables, Path.cwd(), tuple(sys.argv), ordinary
 
 
-def _own_path(value: Any, depth: int = 0) -> str | None:
-    """Return a path in a value that leads to something on this side, where the program is not."""
+def is_main() -> bool:
+    """Return whether this is the thread in which tests run."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def _absolute_paths(value: Any, depth: int = 0) -> list[str]:
+    """Return the texts in a value that may be paths of this side."""
     if isinstance(value, (str, os.PathLike)):
-        path, roots = str(value), (f"{tempfile.gettempdir()}/", f"{Path.cwd()}/")
-        try:
-            return path if path.startswith(roots) and os.path.lexists(path) else None
-        except ValueError:  # a NUL in it
-            return None
+        path = str(value)
+        return [path] if path.startswith("/") and "\0" not in path else []
     if isinstance(value, (list, tuple, set, dict)) and depth < 3:
         inside = [*value, *value.values()] if isinstance(value, dict) else value
-        return next((own for held in inside if (own := _own_path(held, depth + 1)) is not None), None)
-    return None
+        return [path for held in inside for path in _absolute_paths(held, depth + 1)]
+    return []
 
 
 class Proxy:

@@ -10,18 +10,20 @@ likes: nothing that comes from here is more than a value, and the judge takes it
 from __future__ import annotations
 
 import builtins
-import contextlib
 import enum
 import importlib
 import io
 import os
-import subprocess
+import queue
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any
 
 from .crossing import Malformed, Stream, connect, decode, encode
+from .folders import Folders, Unshared
+from .programs import Command, Connection
 
 _TOLD = 1_000_000
 """Characters of what the program printed that go back with an answer."""
@@ -47,26 +49,98 @@ _OPERATIONS: dict[str, Any] = {
 }
 
 
-class Worker:
-    """Serves one connection."""
+class Printed(io.StringIO):
+    """What the program printed and nobody was told yet."""
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
+        super().__init__()
+        self._writing = threading.Lock()
 
-    def serve(self, stream: Stream) -> None:
+    def write(self, text: str) -> int:
+        """Keep a text, unless too much is kept already."""
+        with self._writing:
+            if self.tell() < _TOLD:
+                super().write(text[:_TOLD])
+        return len(text)
+
+    def take(self) -> str:
+        """Return what is kept, and keep it no more."""
+        with self._writing:
+            text = self.getvalue()
+            self.seek(0)
+            self.truncate()
+        return text
+
+
+class Worker:
+    """Serves one connection: each thread of the judge's in a thread of its own, its main thread in this one's.
+
+    Args:
+        stream: the connection.
+        variables: in which commands of the program's begin.
+    """
+
+    def __init__(self, stream: Stream, variables: dict[str, str]) -> None:
+        self._stream, self._variables = stream, variables
+        self._held: list[Any] = []
+        self._running: list[Any] = []
+        self._adding, self._answering = threading.Lock(), threading.Lock()
+        self._folders = Folders()
+        self._out, self._err = Printed(), Printed()
+        self._turns: dict[int, queue.SimpleQueue[Any]] = {0: queue.SimpleQueue()}
+
+    def serve(self) -> None:
         """Answer requests until the connection ends."""
+        sys.stdout, sys.stderr = self._out, self._err
+        threading.Thread(target=self._receive, daemon=True).start()
+        self._work(self._turns[0])
+
+    def _receive(self) -> None:
         while True:
             try:
-                request = stream.receive()
-            except EOFError:
-                return
-            out, err = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                try:
-                    answer = {"value": self._encode(self._do(request))}
-                except BaseException as error:  # noqa: BLE001 - whatever the program raises is raised at the other end
-                    answer = {"raised": self._encode_error(error)}
-            stream.send({**answer, "out": out.getvalue()[:_TOLD], "err": err.getvalue()[:_TOLD]})
+                request = self._stream.receive()
+            except (EOFError, OSError):
+                os._exit(0)
+            self._lay_down(request)
+            thread = request["thread"]
+            if thread not in self._turns:
+                self._turns[thread] = queue.SimpleQueue()
+                threading.Thread(target=self._work, args=(self._turns[thread],), daemon=True).start()
+            self._turns[thread].put(request)
+
+    def _work(self, turn: queue.SimpleQueue[Any]) -> None:
+        while True:
+            self._answer(turn.get())
+
+    def _lay_down(self, request: dict[str, Any]) -> None:
+        """Make shared folders what they are on the judge's side, before anything is done that was asked later."""
+        try:
+            for place, back in request.get("share", []):
+                if back:
+                    self._folders.clear(place)
+                self._folders.add(place, sent="all" if back else "none", taken=True)
+            self._folders.apply(request.get("files", []))
+        except Unshared as error:
+            request["unshared"] = str(error)
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"id": request["id"], "value": None, "unshared": request.get("unshared", "")}
+        if not answer["unshared"]:
+            try:
+                answer["value"] = self._encode(self._do(request))
+            except BaseException as error:  # noqa: BLE001 - whatever the program raises is raised at the other end
+                answer["raised"] = self._encode_error(error)
+        with self._answering:
+            try:
+                answer["files"] = self._folders.changes() if self._folders else []
+            except Unshared as error:
+                answer["unshared"] = answer["unshared"] or str(error)
+            if answer["unshared"]:
+                self._folders.forget()
+            try:
+                self._stream.send({**answer, "out": self._out.take(), "err": self._err.take()})
+            except (Malformed, OSError):
+                os._exit(1)  # it cannot be told, and there is nobody to tell that
 
     def _do(self, request: dict[str, Any]) -> Any:
         match request["do"]:
@@ -76,19 +150,28 @@ class Worker:
                 arguments = [self._decode(a) for a in request["arguments"]]
                 options = {name: self._decode(value) for name, value in request["options"].items()}
                 return self._find(request["of"])(*arguments, **options)
-            case "run":
-                return self._run(request)
+            case "start":
+                return self._start(request)
+            case "connect":
+                return self._keep(Connection(request["host"], request["port"]))
+            case "running":
+                given = [self._decode(a) for a in request["arguments"]]
+                return getattr(self._running[request["number"]], request["name"])(*given)
             case "exit":
                 of, error = self._find(request["of"]), self._error(request["error"])
                 return bool(type(of).__exit__(of, None if error is None else type(error), error, None))
             case name:
                 return _OPERATIONS[name](self._find(request["of"]), *(self._decode(a) for a in request["arguments"]))
 
-    def _run(self, request: dict[str, Any]) -> Any:
-        """Execute the program's command line."""
-        argv = [sys.executable, *request["arguments"]]
-        done = subprocess.run(argv, input=self._decode(request["stdin"]), capture_output=True, check=False)
-        return [done.returncode, done.stdout, done.stderr]
+    def _start(self, request: dict[str, Any]) -> int:
+        """Start a command of the program's, in the worker's own environment but for what the test changed in its."""
+        variables = {n: v for n, v in self._variables.items() if n not in request["without"]} | request["variables"]
+        return self._keep(Command(request["argv"], request["cwd"], variables, request["merged"], request["leads"]))
+
+    def _keep(self, running: Any) -> int:
+        with self._adding:
+            self._running.append(running)
+            return len(self._running) - 1
 
     def _find(self, told: list[Any]) -> Any:
         if told[0] == "held":
@@ -127,8 +210,10 @@ class Worker:
         return self._hold(value)
 
     def _hold(self, value: Any) -> list[Any]:
-        self._held.append(value)
-        return ["held", len(self._held) - 1, type(value).__qualname__, callable(value)]
+        with self._adding:
+            self._held.append(value)
+            number = len(self._held) - 1
+        return ["held", number, type(value).__qualname__, callable(value)]
 
     def _encode_error(self, error: BaseException) -> dict[str, Any]:
         try:
@@ -179,8 +264,8 @@ def _describe_class(kind: type) -> list[Any]:
 
 def main() -> None:
     """Connect, open the way for the program, and serve."""
-    stream = connect()
+    stream, variables = connect(), dict(os.environ)
     sys.argv[:] = [""]
     sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
     sys.path[:0] = [path for path in os.environ["PYTHONPATH"].split(":") if Path(path).is_dir()]
-    Worker().serve(stream)
+    Worker(stream, variables).serve()
