@@ -3,6 +3,7 @@
 #   ASSAY_VENV                        instead of .venv in the checkout
 #   ASSAY_ENGINE_ROOT                 an engine of its own, with socket and data below this directory and no network
 #   DOCKER=no-install                 neither install nor start an engine
+#   ASSAY_TEST_WORKERS                tests at a time, instead of one a processor; 0 means in pytest's own process
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -55,6 +55,7 @@ def test_check_as_json_and_in_words(project: Project) -> None:
     assert "docker run --rm" in bad.err
 
 
+@pytest.mark.alone
 def test_the_others_as_json(project: Project) -> None:
     """Lists, errors and deletions are JSON lines, too; nothing else is on stdout."""
     assert call("runs", "--json").lines == []

@@ -43,6 +43,7 @@ def client() -> Iterator[docker.DockerClient]:
     client.close()
 
 
+@pytest.mark.alone
 def test_sandboxes_are_listed_and_those_of_dead_processes_removed(
     client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
@@ -73,20 +74,21 @@ def minimal_archive(user_cache: Path) -> Path:
 @pytest.fixture(scope="session")
 def slim_base(client: docker.DockerClient, minimal_archive: Path) -> Iterator[str]:
     """An image like the ones that registries call `debian:…-slim`: minimal, with apt's sources; its id."""
-    imported = client.api.import_image_from_file(str(minimal_archive), repository="assay-test-raw", tag="1")
+    raw, slim = (f"assay-test-{kind}-{os.getpid()}" for kind in ("raw", "slim"))  # several workers may each make one
+    imported = client.api.import_image_from_file(str(minimal_archive), repository=raw, tag="1")
     assert "sha256:" in imported
     mirror = asyncio.run(find_mirror(Recipe(name="minimal")))
     source = f"deb {mirror.uri} {mirror.suite} {' '.join(mirror.components)}"
-    container = client.containers.create("assay-test-raw:1", ["sh", "-c", f"echo '{source}' > /etc/apt/sources.list"])
+    container = client.containers.create(f"{raw}:1", ["sh", "-c", f"echo '{source}' > /etc/apt/sources.list"])
     try:
         container.start()
         assert container.wait()["StatusCode"] == 0
-        base = container.commit(repository="assay-test-slim", tag="1")
+        base = container.commit(repository=slim, tag="1")
     finally:
         container.remove(force=True)
     yield str(base.id)
-    client.images.remove("assay-test-slim:1")
-    client.images.remove("assay-test-raw:1")
+    client.images.remove(f"{slim}:1")
+    client.images.remove(f"{raw}:1")
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def exported(client: docker.DockerClient, python_image: Image, tmp_path: Path) -
 
 
 @pytest.mark.docker
+@pytest.mark.alone
 async def test_without_a_registry_the_root_file_system_is_imported(
     engine: Engine, exported: Path, places: BuildPlaces
 ) -> None:
@@ -94,6 +95,7 @@ async def test_without_a_registry_the_root_file_system_is_imported(
 
 
 @pytest.mark.docker
+@pytest.mark.alone
 async def test_a_half_built_image_does_not_count(
     client: docker.DockerClient, engine: Engine, python_image: Image, places: BuildPlaces
 ) -> None:
@@ -109,6 +111,7 @@ async def test_a_half_built_image_does_not_count(
 
 
 @pytest.mark.docker
+@pytest.mark.alone
 async def test_an_image_in_use_survives_a_prune(
     client: docker.DockerClient, engine: Engine, python_image: Image, places: BuildPlaces
 ) -> None:
@@ -128,6 +131,7 @@ async def test_an_image_in_use_survives_a_prune(
 
 
 @pytest.mark.docker
+@pytest.mark.alone
 async def test_a_root_file_system_without_the_tools_becomes_no_image(
     engine: Engine, minimal_archive: Path, places: BuildPlaces
 ) -> None:

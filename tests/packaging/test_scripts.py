@@ -191,29 +191,31 @@ def test_known(): assert False
 """
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(
     ("forbidden", "summary"), [("1", "1 failed, 1 skipped, 1 xfailed, 1 error"), ("", "3 skipped, 1 xfailed")]
 )
 def test_a_skipped_docker_test_is_a_failure_where_skips_are_forbidden(
-    tmp_path: Path, forbidden: str, summary: str
+    tmp_path: Path, forbidden: str, summary: str, workers: str
 ) -> None:
     """By mark or in the middle; other tests may be skipped, and an expected failure is none."""
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    docker: x\n    browser: x\n")
     (tmp_path / "test_it.py").write_text(SKIPPING)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", workers],
         cwd=tmp_path, env={**os.environ, "ASSAY_FORBID_SKIPS": forbidden}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert summary in done.stdout.splitlines()[-1], done.stdout
 
 
-def test_a_module_that_is_skipped_whole_is_a_failure_where_skips_are_forbidden(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_module_that_is_skipped_whole_is_a_failure_where_skips_are_forbidden(tmp_path: Path, workers: str) -> None:
     """What it would have held is not known."""
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "test_it.py").write_text("import pytest\npytest.importorskip('nothing_of_this_name')\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", workers],
         cwd=tmp_path, env={**os.environ, "ASSAY_FORBID_SKIPS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0

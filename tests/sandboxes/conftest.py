@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,8 @@ from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.protocol import Sandbox
 
-UNSUPPORTED = pytest.StashKey[list[str]]()
+UNSUPPORTED = "unsupported by the fake"
+"""Property of a test's report, which reaches the summary from whichever process the test ran in."""
 
 
 @pytest.fixture
@@ -39,17 +41,14 @@ async def sandbox(provider: DockerProvider, profile: SandboxProfile, owner: Sand
 
 
 @pytest.fixture
-def unsupported(request: pytest.FixtureRequest) -> list[str]:
-    """The names of the cases that a provider does not claim, counted at the end."""
-    return request.config.stash[UNSUPPORTED]
+def unsupported(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes the name of a case that a provider does not claim; they are counted at the end."""
+    return partial(record_property, UNSUPPORTED)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[UNSUPPORTED] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how much of the conformance suite a provider did not claim: it must not hide among what passed."""
-    if names := config.stash[UNSUPPORTED]:
+    passed = terminalreporter.getreports("passed")
+    if names := [str(value) for report in passed for name, value in report.user_properties if name == UNSUPPORTED]:
         terminalreporter.section("sandbox conformance")
         terminalreporter.write_line(f"the fake leaves {len(names)} cases of isolation unsupported: {', '.join(names)}")

@@ -85,6 +85,7 @@ async def test_a_pruned_layer_is_made_again(client: docker.DockerClient, owner: 
         await (await provider.open(profile, owner)).close()
 
 
+@pytest.mark.alone
 async def test_useless_layers_are_pruned(
     client: docker.DockerClient, owner: SandboxOwner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

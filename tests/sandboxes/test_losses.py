@@ -229,6 +229,7 @@ async def test_owner_is_killed(client: docker.DockerClient) -> None:
     await wait_until(lambda: not containers_of(client, "check-owner-killed"))
 
 
+@pytest.mark.alone
 async def test_owner_is_killed_while_it_opens(
     provider: DockerProvider, client: docker.DockerClient, profile: SandboxProfile, owner: SandboxOwner
 ) -> None:
@@ -244,6 +245,7 @@ async def test_owner_is_killed_while_it_opens(
     assert reaped.removed
 
 
+@pytest.mark.alone
 async def test_reaping_spares_the_living(
     provider: DockerProvider, sandbox: Sandbox, client: docker.DockerClient, profile: SandboxProfile
 ) -> None:

@@ -27,6 +27,7 @@ class Files:
         return self.held[oid]
 
 
+@pytest.mark.alone
 async def test_a_sandbox_over_tcp(profile: SandboxProfile, owner: SandboxOwner) -> None:
     """Commands, trees in both directions, the pool and the end work as they do over the local socket."""
     async with relayed() as relay, DockerProvider(Engine(relay.connect)) as provider:
