@@ -25,7 +25,9 @@ async def test_docker_passes(case: Case, provider: DockerProvider, profile: Sand
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_fake_passes_what_it_claims(case: Case, profile: SandboxProfile, unsupported: Callable[[str], None]) -> None:
+async def test_fake_passes_what_it_claims(
+    case: Case, profile: SandboxProfile, unsupported: Callable[[str], None]
+) -> None:
     """The fake passes every case of behaviour, and says of every case of isolation that it does not support it."""
     images = {"python": await FakeSandboxProvider().image(profile)}
     outcome = await check_case(case, FakeSandboxProvider(images=images), profile, isolates=False)
