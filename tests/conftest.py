@@ -15,6 +15,8 @@ import pytest
 
 NEVER_SKIPPED = ("docker", "browser")
 """Markers of tests that the project's own test command may not leave out."""
+_LONG = ("tests/chaos/", "tests/docs/", "tests/examples/", "tests/evidence/")
+"""Folders with files that take minutes: workers begin with them, so that none is at one when the others have ended."""
 _ROOM = pytest.StashKey[Path]()
 """Where the workers of one session keep the files by which they take turns."""
 
@@ -35,6 +37,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove it, when the workers have ended."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(config.stash[_ROOM])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with what takes long; a session in one process keeps to the order of the folders."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -215,6 +215,7 @@ def test_a_registry_that_speaks_no_http_is_named(tmp_path: Path, monkeypatch: py
         b"not an archive",
         packed({"a.js": "1"})[:-20],
     ],
+    ids=["above", "at the root", "link", "no archive", "cut"],  # the bytes hold the time
 )
 def test_a_package_that_reaches_out_is_refused(tmp_path: Path, registry: Index, data: bytes) -> None:
     """Links, paths that lead out, and what is no archive."""

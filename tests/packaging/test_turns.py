@@ -78,7 +78,12 @@ def test_beside(request):
         file.write("ended ")
 """
 ALONE = """
-import pathlib, pytest
+import pathlib, time, pytest
+
+def test_the_other_has_begun():
+    notes = pathlib.Path("notes")
+    while not notes.exists() or "began" not in notes.read_text():
+        time.sleep(0.01)
 
 @pytest.mark.MARK
 def test_it():
