@@ -13,12 +13,17 @@ import yaml
 from assay.app.deciders import FileDecider
 from assay.app.service import Assay
 from assay.policies.loading import default_settings
+from assay.policies.settings import ProofSettings
 from assay.records.entries import EntryKind
 from assay.records.runs import RunStatus
 from assay.tickets.reading import read_ticket
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 TOKEN = "planted-5c1e-token"
+SHORT = default_settings().model_copy(
+    update={"proof": ProofSettings(baseline_runs=1, jittered=0, ablations=0, probed=0, level="C")}
+)
+"""What is proven is not the point here, and each step that is left out saves seconds."""
 SEARCH = (
     "find / -xdev -type f -not -path '/proc/*' -not -path '/sys/*' -print0 2>/dev/null"
     " | xargs -0 grep -l 'planted-5c1e-toke[n]' 2>/dev/null;"
@@ -56,7 +61,7 @@ async def test_no_coder_and_no_reviewer_finds_a_planted_token(tmp_path: Path) ->
         run = await assay.start(
             read_ticket(DEMO / "ticket.md"),
             tmp_path / "repo",
-            settings=default_settings(),
+            settings=SHORT,
             model=f"scripted:{searching_script(tmp_path)}",
         )
         house = assay.house
