@@ -33,6 +33,8 @@ TESTS = """from prices import discount
 def test_ten_percent_off() -> None:
     assert discount(1000, 10) == 900
 """
+SHORT = "[proof]\nbaseline_runs = 1\njittered = 0\nablations = 0\nprobed = 0\n"
+"""Settings for tests to which a proof is a proof: without the steps that come last, each of which takes seconds."""
 UNIT: dict[str, Any] = {
     "id": "rounding",
     "title": "Round discounts up",
@@ -99,8 +101,8 @@ class Start:
             process.communicate()
 
 
-def finish(process: subprocess.Popen[bytes], seconds: float = 60) -> Said:
-    """Wait for a process that was started, and return what it said since."""
+def finish(process: subprocess.Popen[bytes], seconds: float = 240) -> Said:
+    """Wait for a process that was started, and return what it said since; the time is for one that hangs."""
     out, err = process.communicate(timeout=seconds)
     return Said(process.returncode, (out or b"").decode(), (err or b"").decode())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.program import PRICES, Project, call
+from tests.cli.program import PRICES, SHORT, Project, call
 
 ROUNDED = PRICES.replace("cents * percent // 100", "-(-cents * percent // 100)")
 PATCH = """\
@@ -38,6 +38,7 @@ WORDS = """\
 @pytest.mark.docker
 def test_everything_can_be_said_at_once(project: Project) -> None:
     """A patch of tests over both sides, a pull request's words beside it, and each setting from the command line."""
+    project.repository.commit({"assay.toml": SHORT})
     patch, words = project.folder / "acceptance.diff", project.folder / "request.md"
     patch.write_text(PATCH)
     words.write_text(WORDS)

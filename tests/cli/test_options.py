@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.program import PLAN, Project, Said, call
+from tests.cli.program import PLAN, SHORT, Project, Said, call
 
 pytestmark = pytest.mark.docker
 
@@ -73,6 +73,7 @@ def test_a_whole_run_with_decisions_from_files(
 
     The script's path was relative, and the run is resumed from another directory.
     """
+    project.repository.commit({"assay.toml": SHORT})
     project.script(PLAN, tester=TESTER, coder=CODER, reviewer=REVIEWER)
     monkeypatch.chdir(project.folder)
     filed = project.decisions(APPROVE)

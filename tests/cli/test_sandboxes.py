@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from tests.cli.program import Project, Start, call, execute, finish
+from tests.cli.program import SHORT, Project, Start, call, execute, finish
 from tests.cli.terminals import Terminal
 from tests.images.indexes import Index, served_index
 
@@ -187,7 +187,7 @@ def test_a_check_has_what_the_lock_file_at_the_base_pins(
     """The layer is made with a line that says so, used, and named with its packages in the evidence's image."""
     digest = index.add_wheel("taxes", "2.0", {"taxes.py": "RATE = 19\n"})
     lock = f"taxes==2.0 --hash={digest}\n"
-    settings = '[sandboxes.default]\ndependencies = "requirements.lock"\n'
+    settings = f'{SHORT}[sandboxes.default]\ndependencies = "requirements.lock"\n'
     project.repository.commit({"assay.toml": settings, "requirements.lock": lock}, "Lock")
     # The change's own lock file is never the base's: it asks for what no index has, and that is a question.
     change = project.change(
