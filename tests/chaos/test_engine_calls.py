@@ -21,7 +21,10 @@ from assay.records.sandboxes import SandboxProfile
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.owners import LABEL
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.alone,  # what others left over is looked at, too, which makes more calls than the next time
+]
 
 
 @dataclass(frozen=True, slots=True)
