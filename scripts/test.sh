@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what is missing, then runs every check and every test. Arguments go to pytest; its summary is the last line.
-# A worker a processor: half of the time a test waits for the engine. A file's tests stay together, in their order, and
-# files are begun in the order in which pytest collects them (tests/conftest.py).
+# A worker a processor, since tests wait much for the engine. A file's tests stay together, in their order, and files
+# are begun in the order in which pytest collects them (tests/conftest.py).
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 "$ROOT/scripts/setup.sh" test
 "$ROOT/scripts/check.sh" --no-setup
