@@ -356,7 +356,8 @@ ABOUT_THEM = """
 
 
     def test_as_a_process():
-        said = subprocess.run([sys.executable, "strong.py", "12"], capture_output=True, text=True, check=True)
+        command = [sys.executable, "strong.py", "12"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, env={})
         assert said.stdout == "10\\n"
 """
 
