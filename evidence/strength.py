@@ -23,8 +23,8 @@ from assay.records.verdicts import Step
 Ended = Literal["killed", "timeout", "survived", "undecided"]
 """How a mutant ended: some test failed; it took too long, which is noticed, too; no test failed; it is not known."""
 
-_SHOWN: Final = 5
-"""Mutants of one line that a person is told of."""
+_SHOWN: Final = 3
+"""Mutants of one line that a person is told of, the most telling ones."""
 
 
 def mutant_ends(book: Book) -> dict[int, Ended]:
