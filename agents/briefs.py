@@ -104,7 +104,7 @@ def review_brief(unit: Unit, *, diff: str, verdict: Verdict, notes: str = "") ->
         f"# Task: review the change for unit `{unit.id}`",
         _unit(unit),
         "## What execution showed\n\n" + _verdict(verdict),
-        _unproven(verdict),
+        unproven_lines(verdict),
         _fenced("The change", diff or "(no file was changed)", DIFF_CHARACTERS, language="diff"),
         "The whole tree with the change lies in `/workspace`, read-only; `/tmp` is yours.",
         _notes(notes),
@@ -135,8 +135,8 @@ def _verdict(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _unproven(verdict: Verdict) -> str:
-    """Return what no check holds on to; the author's code is quoted in it."""
+def unproven_lines(verdict: Verdict) -> str:
+    """Return what no check holds on to, as a section in Markdown; the author's code is quoted in it."""
     spans = span_lines(verdict.unproven_lines)
     told = [f"{span.place}: {span.reason}" for span in spans[:UNPROVEN]]
     if len(spans) > UNPROVEN:

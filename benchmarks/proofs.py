@@ -113,7 +113,7 @@ async def measure(rounds: int) -> int:
     first = Settings(proof=ProofSettings(ablations=0, probed=0, jittered=3))
     kinds: tuple[tuple[str, str, Settings, str, float | None], ...] = (
         ("proven: S0 to S8 and S12, three replicates", "good", first, "proven", 6.0),
-        ("proven: with S11 and S13", "good", Settings(), "proven", None),
+        ("proven: with S11 and S13, mutants too", "good", Settings(), "proven", None),
         ("refuted: the base's test fails", "broken", Settings(), "refuted", 1.5),
     )
     missed = 0

@@ -72,7 +72,8 @@ class Ablation:
                 self._left -= len(wave)
                 await together(*(self._take_out(_SOME, parts, tests) for parts, tests in wave))
         book = self._trials.book
-        await self._halve([p.id for p in parts if not is_needed(book, p.id)])
+        needed = needed_parts(book)
+        await self._halve([p.id for p in parts if p.id not in needed])
 
     def _may_go_on(self, count: int) -> bool:
         in_time = self._deadline is None or time.monotonic() < self._deadline
@@ -251,17 +252,20 @@ def taken_out(book: Book) -> Iterator[tuple[str, tuple[str, ...], Reading]]:
             yield kind, tuple(parts.split(",")), reading
 
 
-def is_needed(book: Book, part: str) -> bool:
-    """Return whether some check noticed that a part was taken out."""
-    tests = set(touching_tests(book).get(part, ()))
+def needed_parts(book: Book) -> frozenset[str]:
+    """Return the parts of which some check noticed that they were taken out."""
+    reference = reference_ids(book)
+    touching = {part: set(tests) for part, tests in touching_tests(book).items()}
+    needed: set[str] = set()
     for kind, parts, reading in taken_out(book):
-        if part not in parts or reading.evidence.ending is None:
+        if reading.evidence.ending is None:
             continue
-        if len(parts) == 1 and _noticed(reading, reference_ids(book)):
-            return True
-        if kind == _SOME and reading.whole and any(_fails(reading, i) and not _at_import(reading, i) for i in tests):
-            return True
-    return False
+        if len(parts) == 1 and _noticed(reading, reference):
+            needed |= set(parts)
+        elif kind == _SOME and reading.whole:
+            failing = {o.id for o in reading.evidence.outcomes if _fails(reading, o.id)}
+            needed |= {part for part in parts if failing & touching.get(part, set())}
+    return frozenset(p.id for p in book.facts.parts if p.id in needed)
 
 
 def _noticed(reading: Reading, tests: Sequence[str]) -> bool:
@@ -274,26 +278,22 @@ def _fails(reading: Reading, test: str) -> bool:
     return outcome is not None and reading.stand(test) not in (Standing.PASSED, Standing.MISSING)
 
 
-def _at_import(reading: Reading, test: str) -> bool:
-    outcome = reading.outcome(test)
-    return outcome is not None and outcome.id != test
-
-
 def _noticed_by_anyone(book: Book, place: str) -> bool:
     readings = book.all(subject_of_ablation(book), "ablated", part=place)
-    return any(r.evidence.ending is not None and not _survives(book, r) for r in readings)
+    reference = reference_ids(book)
+    return any(r.evidence.ending is not None and not _survives(r, reference) for r in readings)
 
 
-def _survives(book: Book, reading: Reading) -> bool:
+def _survives(reading: Reading, ids: Sequence[str]) -> bool:
     """Return whether every test that passes with the whole change passes without something of it."""
-    ids = reference_ids(book)
     return reading.whole and bool(ids) and all(reading.stand(i) is Standing.PASSED for i in ids)
 
 
 def unneeded_parts(book: Book) -> tuple[ChangedPart, ...]:
     """Return the parts without which every check passes as before."""
-    survived = {p for kind, parts, r in taken_out(book) if kind == _ALL and _survives(book, r) for p in parts}
-    return tuple(p for p in book.facts.parts if p.id in survived and not is_needed(book, p.id))
+    reference, needed = reference_ids(book), needed_parts(book)
+    survived = {p for kind, parts, r in taken_out(book) if kind == _ALL and _survives(r, reference) for p in parts}
+    return tuple(p for p in book.facts.parts if p.id in survived and p.id not in needed)
 
 
 def ablation_points(book: Book) -> Iterator[Open]:
@@ -302,7 +302,8 @@ def ablation_points(book: Book) -> Iterator[Open]:
     head = book.first(subject_of_ablation(book), "head")
     if not parts or head is None or any(_lost_by_watching(book, head)):
         return
-    if any(kind == _ALL and len(taken) == len(parts) and _survives(book, r) for kind, taken, r in taken_out(book)):
+    everything = [r for kind, taken, r in taken_out(book) if kind == _ALL and len(taken) == len(parts)]
+    if everything and any(_survives(r, reference_ids(book)) for r in everything):
         yield Open(
             "every check passes as well without any part of the change",
             "Which test shows what the change of the program does?",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -24,7 +24,7 @@ from assay.evidence.ablation import (
     watched_run,
 )
 from assay.evidence.changed_lines import Executable, changed_statements
-from assay.evidence.facts import Book, ChangedStatement, Mutant
+from assay.evidence.facts import Book, Mutant
 from assay.evidence.mutants import OPERATORS, Mutation, mutations_of
 from assay.evidence.probe_calls import Probe, TriedMutant
 from assay.evidence.schemata import switch_name, switch_source, weave
@@ -85,11 +85,12 @@ class _Offer:
 def plan_mutants(trials: Trials, most: int) -> Plan:
     """Return which mutants are tried: one of each statement before a second of any, the telling ones first."""
     book, secret = trials.book, trials.facts.secret
-    asked = {s.id: found for s in book.facts.statements if (found := asked_tests(book, s))[0]}
-    early = {name for name in asked if name in imported_statements(book)}
+    early = imported_statements(book)
+    asked = {name: chosen for name, chosen in asked_tests(book, early).items() if chosen[0]}
+    spared = {(p.path, n) for p in unneeded_parts(book) for n in range(p.first, p.last + 1)}
     before, after = changed_python(trials.layout, trials.facts)
     executables = {f"s{number}": one for number, one in enumerate(changed_statements(before, after))}
-    offers = [o for name in asked for o in _offers(book, name, executables[name])]
+    offers = [o for name in asked for o in _offers(name, executables[name], spared)]
     drawn = sorted(offers, key=lambda o: (o.place, digest_of([secret, o.one.path, o.statement])))[:most]
     drawn.sort(key=lambda o: (o.statement not in early, o.one.path, o.one.first, o.place))
     numbered, files = _woven(dict(enumerate(drawn, start=1)), secret)
@@ -111,9 +112,8 @@ def plan_mutants(trials: Trials, most: int) -> Plan:
     return Plan(mutants, len(offers) - len(mutants), chosen, files)
 
 
-def _offers(book: Book, name: str, one: Executable) -> Iterator[_Offer]:
+def _offers(name: str, one: Executable, spared: Collection[tuple[str, int]]) -> Iterator[_Offer]:
     """Yield the mutations of a statement, but of lines that no check needs anyway."""
-    spared = {(p.path, n) for p in unneeded_parts(book) for n in range(p.first, p.last + 1)}
     found = [m for m in mutations_of(one) if (one.path, m.line) not in spared]
     found.sort(key=lambda m: OPERATORS.index(m.operator))
     yield from (_Offer(name, one, mutation, place) for place, mutation in enumerate(found))
@@ -139,27 +139,40 @@ def imported_statements(book: Book) -> frozenset[str]:
     return frozenset(() if watched is None else watched.evidence.touched.get("", ()))
 
 
-def asked_tests(book: Book, statement: ChangedStatement) -> tuple[tuple[str, ...], bool]:
-    """Return the tests that are asked about mutants of a statement, and whether those are all that could notice.
+def asked_tests(book: Book, imported: Collection[str]) -> dict[str, tuple[tuple[str, ...], bool]]:
+    """Return the tests that are asked about mutants of each statement, and whether those are all that could notice.
 
     It is those that execute it, the ones first that execute little else. What is executed when modules are imported may
-    show in any test.
+    show in any test, those first that execute something of the same file.
     """
-    watched, touching = watched_run(book), touching_tests(book)
-    able: Iterable[str] = touching.get(statement.id, ())
-    if statement.id in imported_statements(book):
-        beside = (touching.get(s.id, ()) for s in book.facts.statements if s.path == statement.path)
-        able = chain(able, *beside, reference_ids(book))
-    able = tuple(dict.fromkeys(able))
-    chosen: list[str] = []
-    seconds = 0.0
-    for test in able[:_MOST_TESTS]:
-        outcome = None if watched is None else watched.outcome(test)
-        seconds += 0.0 if outcome is None else outcome.seconds
-        if chosen and seconds > _MOST_SECONDS:
-            break
-        chosen.append(test)
-    return tuple(chosen), len(chosen) == len(able)
+    watched, touching, everybody = watched_run(book), touching_tests(book), reference_ids(book)
+    seconds = {} if watched is None else {o.id: o.seconds for o in watched.evidence.outcomes}
+    beside: dict[str, list[str]] = {}
+    for one in book.facts.statements:
+        beside.setdefault(one.path, []).extend(touching.get(one.id, ())[:_MOST_TESTS])
+    found: dict[str, tuple[tuple[str, ...], bool]] = {}
+    for one in book.facts.statements:
+        able = touching.get(one.id, ())
+        if one.id in imported:
+            chosen = _first(chain(able, beside[one.path], everybody), seconds)
+            found[one.id] = chosen, len(chosen) == len(everybody)
+        else:
+            chosen = _first(able, seconds)
+            found[one.id] = chosen, len(chosen) == len(able)
+    return found
+
+
+def _first(tests: Iterable[str], seconds: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the first of these tests, as many as may be asked."""
+    chosen: dict[str, None] = {}
+    left = _MOST_SECONDS
+    for test in tests:
+        if test not in chosen:
+            left -= seconds.get(test, 0.0)
+            if len(chosen) == _MOST_TESTS or (chosen and left < 0):
+                break
+            chosen[test] = None
+    return tuple(chosen)
 
 
 async def _lay_down(trials: Trials, plan: Plan) -> str:

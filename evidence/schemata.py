@@ -1,7 +1,8 @@
 """Mutant schemata (S13): one tree that holds every mutant of a change, of which a switch chooses one at run time.
 
 The program is laid down once and imported once, however many mutants there are. The switch is a module of its own,
-whose name nobody knows before; it says in which mutant a process is, and processes that tests start inherit that.
+whose name nobody knows before. A file tells it which one it is, so that it holds in processes that tests start, too,
+whatever variables they are given.
 """
 
 from __future__ import annotations
@@ -17,20 +18,22 @@ from assay.records.base import digest_of
 
 _SWITCH: Final = '''"""Which one."""
 
-import os
-
-now = os.environ.get({name!r}, "")
+try:
+    with open({path!r}) as told:
+        now = told.read()
+except OSError:
+    now = ""
 '''
 
 
 def switch_name(secret: str) -> str:
-    """Return the name of the switch: of a module, and of a variable of the environment."""
+    """Return the name of the switch: of a module, and of the file that tells it what is chosen."""
     return "m" + digest_of([secret, "switch"]).removeprefix("sha256:")[:12]
 
 
 def switch_source(secret: str) -> bytes:
     """Return the text of the switch's module."""
-    return _SWITCH.format(name=switch_name(secret)).encode()
+    return _SWITCH.format(path=f"/tmp/{switch_name(secret)}").encode()  # noqa: S108 - a path inside the sandbox
 
 
 def weave(tree: ast.Module, mutations: Mapping[int, Mutation], secret: str) -> bytes | None:

@@ -7,8 +7,8 @@ and each unit's own way, in parallel with its siblings:
     begin → specify → blank → implement → assay → review → assay_doubts → gates → hand_back
 
 Ways back: a refuted claim, a doubt that holds and a gate that blocks return to `implement`; tests
-that cannot fail and disputed tests return to `specify`; what does not merge returns to its unit;
-a base that moved on returns to `integrate`. Where a person is needed, `ask` asks.
+that cannot fail, disputed tests and unproven lines return to `specify`; what does not merge returns to
+its unit; a base that moved on returns to `integrate`. Where a person is needed, `ask` asks.
 """
 
 from __future__ import annotations

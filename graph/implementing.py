@@ -104,6 +104,9 @@ async def assay(services: Services, state: UnitRun) -> Update:
     digest = await services.keep(verdict)
     match verdict.status:
         case VerdictStatus.PROVEN:
+            if verdict.unproven_lines and services.settings.checkpoints.unproven:
+                question = questions.about_unproven(state.run, unit, claim, verdict)
+                return moved(state, verdict=digest, question=await services.keep(question), then="review")
             return moved(state, verdict=digest)
         case VerdictStatus.REFUTED:
             return moved(state, verdict=digest, feedback=await services.keep_text(feedback_on(verdict)))

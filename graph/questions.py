@@ -99,6 +99,29 @@ def about_inconclusive(
     )
 
 
+def about_unproven(run: str, unit: Unit, claim: Claim, verdict: Verdict) -> Question:
+    """Ask whether lines of a proven unit may stay without a check that holds on to them."""
+    lines = _unproven(verdict)
+    return Question(
+        id=f"unproven:{claim.id}",
+        run=run,
+        unit=unit.id,
+        kind=CheckpointKind.UNPROVEN,
+        title="Lines of a proven change could be otherwise. May they stay so?",
+        args={"claim": claim.id, "head": claim.head, "tree": verdict.tree},
+        description="\n".join(
+            [
+                f"Claim **{claim.id}** on `{claim.head[:12]}` is {verdict.status.value}: {claim.draft.statement}",
+                *lines,
+                "",
+                "Approve: they may. Respond: back to the tester with these lines and your message; the work is kept, "
+                "and the coder has another turn. Reject: the unit ends here.",
+            ]
+        ),
+        allowed=(APPROVE, RESPOND, REJECT),
+    )
+
+
 def about_blank(run: str, unit: Unit, attempt: int, reasons: Sequence[str]) -> Question:
     """Ask what to do with tests that could not be tried at the base."""
     return Question(

@@ -13,6 +13,7 @@ from assay.policies.paths import capability
 from assay.records.plans import Unit
 from assay.records.results import Specification
 from assay.records.runs import UnitStatus
+from assay.records.verdicts import Verdict, VerdictStatus
 
 
 async def specify(services: Services, state: UnitRun) -> Update:
@@ -57,6 +58,7 @@ async def specify(services: Services, state: UnitRun) -> Update:
         at=services.started,
     )
     await services.git.set_ref(f"refs/assay/runs/{state.run}/units/{unit.id}/tests", commit)
+    start = await _with_proven_work(services, state, commit)
     await services.record_commit(state.run, unit.id, "tester", attempt, commit)
     return moved(
         state,
@@ -66,9 +68,29 @@ async def specify(services: Services, state: UnitRun) -> Update:
         visible=visible,
         held_out=turn.held_out,
         tests_commit=commit,
-        start=commit,
+        start=start,
         feedback=None,
     )
+
+
+async def _with_proven_work(services: Services, state: UnitRun, commit: str) -> str:
+    """Return the commit of new tests; with the work upon it that was proven, where there is any.
+
+    More tests were asked for then, and not other work. What cannot be put together is done again.
+    """
+    unit = state.unit
+    if unit.verdict is None or unit.start is None or unit.tests_commit in (None, unit.start):
+        return commit
+    assert unit.tests_commit
+    verdict = await services.load(unit.verdict, Verdict)
+    merged = await services.git.merge(unit.tests_commit, commit, unit.start)
+    if verdict.status is not VerdictStatus.PROVEN or merged.conflicts:
+        return commit
+    kept = await services.git.commit_tree(
+        merged.tree, [commit], f"Work on {unit.id}, with more tests\n", author=services.author, at=services.started
+    )
+    await services.git.set_ref(f"refs/assay/runs/{state.run}/units/{unit.id}/kept-{unit.specify_attempts + 1}", kept)
+    return kept
 
 
 async def blank(services: Services, state: UnitRun) -> Update:

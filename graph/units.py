@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.agents import briefs
 from assay.evidence.protocol import TrustedTests
 from assay.graph import questions
 from assay.graph.checkpoints import ask as ask_person
@@ -18,8 +19,14 @@ from assay.records.decisions import CheckpointKind, DecisionType, Question
 from assay.records.plans import Plan, Unit
 from assay.records.results import Specification
 from assay.records.runs import UnitStatus
+from assay.records.verdicts import Verdict
 
 Update = dict[str, Any]
+
+_MORE_TESTS = (
+    "Your tests hold, and lines of the change could be otherwise without any of them failing. Where the specification "
+    "says what must be there, state that, too, beside what you stated before. Where it does not, leave the line alone."
+)
 
 
 def moved(state: UnitRun, **changes: Any) -> Update:
@@ -85,8 +92,13 @@ async def ask(services: Services, state: UnitRun) -> Update:
     if question.kind in (CheckpointKind.TOOL, CheckpointKind.BUDGET, CheckpointKind.QUESTION):
         return moved(state, question=None)  # the role's own turn reads the decision
     if decision.type is DecisionType.RESPOND:
-        told = await services.keep_text(f"A person answered: {decision.message}")
-        derived_again = question.kind is CheckpointKind.DISPUTE or state.unit.then == "specify"
+        answer = f"A person answered: {decision.message}"
+        if question.kind is CheckpointKind.UNPROVEN and state.unit.verdict:
+            lines = briefs.unproven_lines(await services.load(state.unit.verdict, Verdict))
+            answer = f"{_MORE_TESTS}\n\n{answer}\n\n{lines}"
+        told = await services.keep_text(answer)
+        asks_tester = question.kind in (CheckpointKind.DISPUTE, CheckpointKind.UNPROVEN)
+        derived_again = asks_tester or state.unit.then == "specify"
         if derived_again:
             return moved(state, question=None, feedback=told, specification=None, then="specify")
         return moved(state, question=None, feedback=told, then="implement")

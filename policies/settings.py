@@ -104,6 +104,9 @@ class CheckpointSettings(Record):
     """Whether a person sees the plan before work begins."""
     delivery: bool = True
     """Whether a person sees everything before it is delivered."""
+    unproven: bool = False
+    """Whether a person is asked about a proven unit of which lines could be otherwise without any check's noticing. A
+    message sends them to the tester, who states more; the coder's work is kept."""
 
 
 class ProofSettings(Record):

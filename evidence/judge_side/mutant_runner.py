@@ -154,6 +154,7 @@ class MutantRunner:
         self.emit(kind="observed", control="fails", seen=bool(mine) and begun.wait(self.left()) == {})
         if (trial := self.go_through(early=False)) is not None:
             trial.run(session)
+        self.choose("")
         session.items[:] = [i for n, i in enumerate(session.items) if n == 0 or i.nodeid in mine]
 
     def go_through(self, *, early: bool) -> Trial | None:
@@ -192,6 +193,7 @@ class MutantRunner:
             silent: whether its output goes nowhere.
             seconds: of the processor that it may use.
         """
+        self.choose(number)
         reading, writing = pipe()
         child = fork()
         if child:
@@ -205,10 +207,13 @@ class MutantRunner:
         if seconds is not None:
             whole = math.ceil(seconds)
             resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-        os.environ[self.switch] = number
         if (module := sys.modules.get(self.switch)) is not None:
             module.now = number  # type: ignore[attr-defined]
         return Trial(writing, tests, to_the_end=not number)
+
+    def choose(self, number: str) -> None:
+        """Say which mutant those processes are that import the switch from now on."""
+        Path("/tmp", self.switch).write_text(number)  # noqa: S108 - inside of the sandbox
 
     def left(self) -> float:
         """Return the seconds that are left for all mutants together."""

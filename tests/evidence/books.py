@@ -219,7 +219,7 @@ def check_case(kind: ClaimKind = ClaimKind.FIX, *, vacuous: bool = False) -> Rec
 
 
 def kept_case(kind: ClaimKind = ClaimKind.REFACTOR) -> Records:
-    """Return everything that proves a change by the tests of the base: docs, tests, a refactoring, half the time."""
+    """Return everything that proves a change by the tests of the base: docs, tests, dependencies, less time."""
     records = start(kind, (), ())
     canary(records)
     suite = ["tests/test_a.py::test_0", "tests/test_a.py::test_1"]
@@ -238,6 +238,11 @@ def kept_case(kind: ClaimKind = ClaimKind.REFACTOR) -> Records:
         records.add(Subject.BROUGHT, "null-raise", [failed(new, "error")], expected=(new,))
         records.add(Subject.BROUGHT, "null-return", [failed(new)], expected=(new,))
         records.add(Subject.BROUGHT, "twin", [perturbed(new)], expected=(new,))
+    if kind is ClaimKind.DEPENDENCY:
+        pinned = Dependencies(files=("uv.lock",), lock="uv.lock", image="sha256:2")
+        records = records.with_facts(dependencies=pinned, program_changed=("uv.lock",))
+        records.add(Subject.CANARY, "head", [passed(CANARY_PASSES), failed(CANARY_FAILS)])
+        records.add(Subject.REGRESSION, "old-lock", map(passed, suite), expected=tuple(suite))
     if kind is ClaimKind.PERFORMANCE:
         records = records.with_draft(speed=SpeedClaim(command=("python3", "-m", "tool"), at_most=0.6))
         sides: tuple[Side, ...] = ("base", "head")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,20 @@ from assay.records.evidence import TestOutcome
 from assay.records.sandboxes import Ending, Exited, OutOfMemory, Signalled, TimedOut
 from assay.records.verdicts import Step, Verdict, VerdictStatus
 
-from .books import STEPS, Records, at_level_a, author_check, check_case, failed, graph_case, passed
+from .books import (
+    STEPS,
+    Records,
+    at_level_a,
+    author_check,
+    check_case,
+    failed,
+    graph_case,
+    in_other_surroundings,
+    kept_case,
+    passed,
+    with_probe,
+    with_strength,
+)
 
 PROVEN, REFUTED = VerdictStatus.PROVEN, VerdictStatus.REFUTED
 
@@ -42,6 +56,7 @@ def test_the_perfect_cases_are_proven(vacuous: bool) -> None:
 at_b = st.one_of(
     st.builds(graph_case, st.integers(0, 4), st.integers(1, 3), vacuous=st.booleans()),
     st.builds(check_case, st.sampled_from([ClaimKind.FIX, ClaimKind.FEATURE]), vacuous=st.booleans()),
+    st.builds(kept_case, st.sampled_from([ClaimKind.REFACTOR, ClaimKind.PERFORMANCE])),
 )
 perfect = at_b | at_b.map(at_level_a)
 
@@ -190,7 +205,9 @@ def anything(draw: st.DrawFn) -> Records:
             loaded=draw(st.sampled_from([(), ("pypi/hook 1",)])) if image else (),
         )
     )
-    variants: list[Variant] = ["base", "head", "null-raise", "null-return", "old-lock", "new-lock"]
+    for add in (in_other_surroundings, with_strength, with_probe):
+        records = add(records) if draw(st.booleans()) else records
+    variants: tuple[Variant, ...] = get_args(Variant)
     for _ in range(draw(st.integers(0, 6))):
         subject = draw(st.sampled_from(list(Subject)))
         name = records.add(
@@ -201,6 +218,7 @@ def anything(draw: st.DrawFn) -> Records:
             alone=draw(st.booleans()),
             expected=("tests/test_a.py::test_0", "tests/test_v.py::test_R1", "own"),
             check="own" if subject is Subject.CHECK else None,
+            part=draw(st.sampled_from(["", "0", "all:0", "some:0", "again"])),
         )
         records = records.change(name, ending=draw(st.sampled_from(BROKEN_ENDINGS)))
     return records
@@ -221,10 +239,11 @@ def test_the_judge_is_total_and_its_verdicts_are_well_formed(records: Records) -
         case VerdictStatus.PROVEN:
             assert draft.declined is None
             taken = records.facts.dependencies
-            assert draft.kind is not ClaimKind.PERFORMANCE
             assert draft.kind is not ClaimKind.DEPENDENCY or (taken.image == "sha256:2" and not taken.loaded)
             assert taken.lock is None or not taken.trouble
             assert taken.image != "sha256:3", "everything here ran in another image than the head's"
+            measured = [t for t in records.facts.trials if t.subject is Subject.SPEED]
+            assert draft.kind is not ClaimKind.PERFORMANCE or (draft.speed is not None and len(measured) >= 14)
             assert all(r.status is PROVEN for r in found.requirements)
         case VerdictStatus.DECLINED:
             assert draft.declined is not None

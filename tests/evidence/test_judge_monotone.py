@@ -32,7 +32,7 @@ from .books import (
 )
 
 PROVEN = VerdictStatus.PROVEN
-KINDS = (ClaimKind.REFACTOR, ClaimKind.DOCS, ClaimKind.TESTS, ClaimKind.PERFORMANCE)
+KINDS = (ClaimKind.REFACTOR, ClaimKind.DOCS, ClaimKind.TESTS, ClaimKind.PERFORMANCE, ClaimKind.DEPENDENCY)
 ENDINGS: tuple[Ending | None, ...] = (None, Exited(code=3), Signalled(signal=9), TimedOut(seconds=1), OutOfMemory())
 AT_HEAD: frozenset[Variant] = frozenset({"head", "jittered", "outside"})
 """Where a test has to pass."""
@@ -42,6 +42,7 @@ ADDED: dict[str, Callable[[Trial], bool]] = {
     "S11": lambda trial: trial.subject is Subject.PROBE,
     "S12": lambda trial: trial.variant.startswith("jittered"),
     "S13": lambda trial: trial.variant in ("covered", "ablated", "mutated"),
+    "S14": lambda trial: trial.variant in ("old-lock", "new-lock"),
     "own checks": lambda trial: trial.subject is Subject.CHECK,
 }
 """What only adds to a proof: for want of time it is left out, and the verdict says so."""

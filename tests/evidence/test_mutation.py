@@ -292,7 +292,7 @@ def test_what_no_test_executes_is_listed_unless_a_process_that_is_not_watched_ma
 
 async def mutate(world: World, base: Files, change: Files, **fields: object) -> Verdict:
     """Prove a feature with S13 and little else."""
-    proof = ProofSettings(seconds=600, level="C", baseline_runs=1, jittered=0, ablations=24, probed=0, mutants=60)
+    proof = ProofSettings(seconds=600, level="C", baseline_runs=1, jittered=0, ablations=1, probed=0, mutants=60)
     first = await world.commit(base)
     settings = Settings(proof=proof.model_copy(update=fields))
     return await world.assayer(settings).prove(case(first, await world.commit(change, first), ClaimKind.FEATURE))
@@ -356,15 +356,16 @@ ABOUT_THEM = """
 
 
     def test_as_a_process():
-        said = subprocess.run([sys.executable, "strong.py", "12"], capture_output=True, text=True, check=True)
+        command = [sys.executable, "strong.py", "12"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, env={})
         assert said.stdout == "10\\n"
 """
 
 
 @pytest.mark.docker
 async def test_mutants_are_killed_where_tests_are_exact_and_listed_where_they_are_not(world: World) -> None:
-    """A boundary that no test comes near, a default that none uses, a line that none executes are listed; constants of
-    modules, loops without an end and what only a process executes that a test starts are tried like the rest.
+    """A boundary that no test comes near, a default that none uses and a step that is as good as another are listed;
+    constants of modules, loops without an end and processes that a test starts are tried like the rest.
     """
     stubs = {"weak.py": "def clamp(value):\n    return 0\n", "strong.py": "def over(value):\n    return 0\n"}
     change = {"weak.py": WEAK, "strong.py": STRONG, "tests/test_them.py": ABOUT_THEM}
@@ -376,7 +377,6 @@ async def test_mutants_are_killed_where_tests_are_exact_and_listed_where_they_ar
         "weak.py:5": f"{changed} `value >= LIMIT` for `value > LIMIT`",
         "weak.py:8": f"{changed} `2` for `1`",
         "weak.py:9": f"{changed} `5001` for `5000`",
-        "weak.py:10": "no check executes it",
     }, [s.reasons for s in verdict.steps if s.id == "S13"]
     step = next(s for s in verdict.steps if s.id == "S13")
     assert any("mutants of changed lines: " in reason and "by its time limit" in reason for reason in step.reasons), (

@@ -32,6 +32,7 @@ from assay.records.results import Doubt, Review, Specification, StatedTest
 from assay.records.runs import RunStatus
 from assay.records.tickets import Ticket
 from assay.records.trees import REGULAR, TreeFile, blob_id
+from assay.records.unproven import UnprovenLine
 from assay.records.verdicts import Verdict, VerdictStatus, Witness
 from assay.store.blobs import FileBlobs
 from assay.store.clocks import SystemClock
@@ -154,6 +155,8 @@ class Bench:
     verdicts: Mapping[str, VerdictStatus] = field(default_factory=dict)
     blanks: Mapping[tuple[str, int], BlankResult] = field(default_factory=dict)
     doubts: Mapping[str, DoubtResult] = field(default_factory=dict)
+    unproven: Mapping[str, tuple[UnprovenLine, ...]] = field(default_factory=dict)
+    """Of claims, lines that no check holds on to."""
     cases: list[Case] = field(default_factory=list)
     broken: str | None = None
     """Requirement that the witness of a refutation names."""
@@ -179,6 +182,7 @@ class Bench:
             level="C" if status is VerdictStatus.PROVEN else None,
             reasons=(f"as set: {status.value}",),
             witness=witness if status is VerdictStatus.REFUTED else None,
+            unproven_lines=self.unproven.get(case.claim.id, ()),
         )
         digest = await self.world.services.keep(verdict)
         await self.world.services.ledger.append(
