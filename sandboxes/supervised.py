@@ -28,10 +28,7 @@ from assay.sandboxes.frames import (
     split_chunks,
 )
 from assay.sandboxes.protocol import WORKSPACE, Attend
-from assay.sandboxes.transfer import TreeTransfer
-
-Body = Callable[[], AsyncIterator[bytes]]
-"""Makes the body of a request, again for each attempt."""
+from assay.sandboxes.transfer import Body, TreeTransfer
 
 _RETRY_SECONDS: Final = 0.02
 _EXECUTABLE: Final = 1
@@ -186,21 +183,15 @@ class SupervisedSandbox:
         """Return the processes alive in the sandbox, the supervisor left out."""
         return decode_processes(await self._ask(b"s", None))
 
-    async def _ask(
-        self, payload: bytes, body: Body | AsyncIterator[bytes] | None, *, disturbing: bool = False
-    ) -> bytes:
-        """Ask for files; the supervisor's own troubles become errors of assay's.
-
-        A body that can be made only once is asked for only once.
-        """
+    async def _ask(self, payload: bytes, body: Body | None, *, disturbing: bool = False) -> bytes:
+        """Ask for files; the supervisor's own troubles become errors of assay's."""
         while True:
-            chunks = body() if callable(body) else body
+            chunks = body() if body is not None else None
             during: AbstractContextManager[None] | None = self._transfer.disturbed() if disturbing else None
             try:
                 return b"".join(await self._channel.ask(payload, chunks, during=during))
             except NotStarted as error:
-                once = body is not None and not callable(body)
-                if once or error.number not in (errno.EAGAIN, errno.ENOMEM):
+                if error.number not in (errno.EAGAIN, errno.ENOMEM):
                     raise DiskFull(f"The sandbox cannot start a helper for files ({error}).") from error
                 await asyncio.sleep(_RETRY_SECONDS)
             except HelperDied as error:

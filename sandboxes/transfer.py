@@ -6,9 +6,10 @@ import asyncio
 import errno
 import os
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Final, Protocol
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
@@ -24,7 +25,8 @@ from assay.sandboxes.frames import (
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.trees import Change, TreeView, batch_paths, check_entries, check_links, is_link
 
-Ask = Callable[[bytes, AsyncIterator[bytes] | None], Coroutine[Any, Any, bytes]]
+Body = Callable[[], AsyncIterator[bytes]]
+"""Makes the body of a request, again for each attempt."""
 
 _BATCH: Final = 8 << 20
 """Bytes of content that are fetched or packed at a time."""
@@ -36,6 +38,14 @@ _MOVING: Final = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.
 """What a file that became something else between two looks at it answers."""
 _ATTEMPTS: Final = 4
 """How often a tree is read again when it changes while it is read."""
+
+
+class Ask(Protocol):
+    """How files are asked for."""
+
+    async def __call__(self, payload: bytes, body: Body | None, *, disturbing: bool = False) -> bytes:
+        """Return the answer to a request; `disturbing` where it may change files, for as long as it is served."""
+        ...
 
 
 class _Moved(Exception):
@@ -90,8 +100,10 @@ class TreeTransfer:
             if not change.remove and not change.write and not cleared:
                 return
             self._doubt(root)  # until it is done, nobody knows what is there
-            body = _pack(change, tree, contents, clear=cleared)
-            lines = decode_lines(await self._ask(b"p" + os.fsencode(root) + b"\0", body))
+            payload = b"p" + os.fsencode(root) + b"\0"
+            body = partial(_pack, change, tree, contents, clear=cleared)
+            answer = await self._ask(payload, body, disturbing=True)
+            lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
             self._stale.discard(root)
