@@ -6,14 +6,16 @@ import asyncio
 import errno
 import os
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
+from assay.sandboxes.channel import Channel
+from assay.sandboxes.files import ask_for_files
 from assay.sandboxes.frames import (
     CHUNK,
     Refusal,
@@ -24,9 +26,6 @@ from assay.sandboxes.frames import (
 )
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.trees import Change, TreeView, batch_paths, check_entries, check_links, is_link
-
-Body = Callable[[], AsyncIterator[bytes]]
-"""Makes the body of a request, again for each attempt."""
 
 _BATCH: Final = 8 << 20
 """Bytes of content that are fetched or packed at a time."""
@@ -40,14 +39,6 @@ _ATTEMPTS: Final = 4
 """How often a tree is read again when it changes while it is read."""
 
 
-class Ask(Protocol):
-    """How files are asked for."""
-
-    async def __call__(self, payload: bytes, body: Body | None, *, disturbing: bool = False) -> bytes:
-        """Return the answer to a request; `disturbing` where it may change files, for as long as it is served."""
-        ...
-
-
 class _Moved(Exception):
     """A file changed between two looks at it."""
 
@@ -59,8 +50,8 @@ class _Moved(Exception):
 class TreeTransfer:
     """Puts and takes the trees of one sandbox, and remembers what is where."""
 
-    def __init__(self, ask: Ask, profile: SandboxProfile) -> None:
-        self._ask = ask
+    def __init__(self, channel: Channel, profile: SandboxProfile) -> None:
+        self._channel = channel
         self._most = max(profile.limits.workspace_mb, profile.limits.scratch_mb) << 20
         self._fixed = profile.workspace == "read-only"
         self._views = {WORKSPACE: TreeView()}
@@ -102,7 +93,7 @@ class TreeTransfer:
             self._doubt(root)  # until it is done, nobody knows what is there
             payload = b"p" + os.fsencode(root) + b"\0"
             body = partial(_pack, change, tree, contents, clear=cleared)
-            answer = await self._ask(payload, body, disturbing=True)
+            answer = await ask_for_files(self._channel, payload, body, during=self.disturbed)
             lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
@@ -128,7 +119,8 @@ class TreeTransfer:
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
             self._listings += 1
-            view.update(decode_lines(await self._ask(_encode_list(root, view, self._listings), None)), self._listings)
+            listed = await ask_for_files(self._channel, _encode_list(root, view, self._listings))
+            view.update(decode_lines(listed), self._listings)
             if not self._disturbing:
                 self._stale.discard(root)
         return list(view.unknown.values())
@@ -188,7 +180,7 @@ class TreeTransfer:
         for paths in batch_paths(unknown, _BATCH):
             payload = b"g" + os.fsencode(root) + b"\0" + b"".join(path + b"\0" for path in paths)
             try:
-                answer = await self._ask(payload, None)
+                answer = await ask_for_files(self._channel, payload)
                 for before, content, after in decode_files(answer):
                     self._learn(view, before, content, after)
             except Refusal as refusal:
