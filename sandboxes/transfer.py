@@ -31,6 +31,8 @@ _BATCH: Final = 8 << 20
 """Bytes of content that are fetched or packed at a time."""
 _PATHS: Final = struct.Struct("<I")
 _LIST: Final = struct.Struct("<IQQ")
+_WATCHED: Final = 0x100
+"""What was watched since the last listing may be believed (LIST_WATCHED in supervisor/wire.h)."""
 _MOST_TOUCHED: Final = 1000
 """Paths that were put since the last listing, above which a whole one is asked for."""
 _MOVING: Final = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.EINVAL)
@@ -60,7 +62,11 @@ class TreeTransfer:
         """Blobs that the caller has: it gave them, or a tree was taken with them."""
         self._fetched: dict[str, bytes] = {}
         """Contents of files that are known since, and that no tree has been taken with: one that was refused."""
+        self._doubted: list[TreeView] = []
+        """What was held for known and is not any more."""
         self._disturbing = 0
+        self._disturbances = 0
+        """How many there have been."""
         self._listings = 0
         self._turn = asyncio.Lock()
 
@@ -68,6 +74,7 @@ class TreeTransfer:
     def disturbed(self) -> Iterator[None]:
         """Surround what may change files: what is known about them is looked at again afterwards."""
         self._disturbing += 1
+        self._disturbances += 1
         self._mark_stale()
         try:
             yield
@@ -97,11 +104,13 @@ class TreeTransfer:
             lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
+            self._doubted = [one for one in self._doubted if one is not view]
             self._stale.discard(root)
             if self._disturbing:
                 self._mark_stale()
 
     def _doubt(self, root: str) -> None:
+        self._doubted.append(self._views[root])
         self._views[root] = TreeView()
         self._stale.add(root)
 
@@ -119,8 +128,10 @@ class TreeTransfer:
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
             self._listings += 1
+            before = self._disturbances if not self._disturbing else -1
             listed = await ask_for_files(self._channel, _encode_list(root, view, self._listings))
             view.update(decode_lines(listed), self._listings)
+            view.quiet = before == self._disturbances
             if not self._disturbing:
                 self._stale.discard(root)
         return list(view.unknown.values())
@@ -137,8 +148,7 @@ class TreeTransfer:
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
         async with self._turn:
-            known = {file.oid for view in self._views.values() for file in view.files.values()} if self._fetched else ()
-            self._fetched = {oid: data for oid, data in self._fetched.items() if oid in known}
+            self._fetched = {oid: data for oid, data in self._fetched.items() if self._is_there(oid)}
             for attempt in range(_ATTEMPTS):
                 try:
                     await self._take_changes(root)
@@ -154,19 +164,33 @@ class TreeTransfer:
             if self._disturbing:  # a change in the same tick of the clock would not show next time
                 self._doubt(root)
             check_links(view.links)
-            return self._hand_over(view.tree())
+            return self._hand_over(view)
 
-    def _hand_over(self, tree: Tree) -> TakenTree:
+    def _hand_over(self, view: TreeView) -> TakenTree:
         """Return a tree with the contents that the caller does not have.
 
         What is in no tree any more would come again if it came back: so nobody has to keep it until then.
         """
-        taken = {file.oid for file in tree.values()}
-        there = taken.union(file.oid for view in self._views.values() for file in view.files.values())
-        fresh = {oid: data for oid, data in self._fetched.items() if oid in taken and oid not in self._given}
-        self._given = (self._given & there) | fresh.keys()
-        self._fetched = {oid: data for oid, data in self._fetched.items() if oid in there - taken}
-        return TakenTree(tree, fresh)
+        fresh = {oid: data for oid, data in self._fetched.items() if oid in view.oids and oid not in self._given}
+        self._given -= {oid for oid in self._lost_since(view) if oid not in view.oids and not self._is_there(oid)}
+        self._given |= fresh.keys()
+        self._fetched = {
+            oid: data for oid, data in self._fetched.items() if oid not in view.oids and self._is_there(oid)
+        }
+        return TakenTree(view.tree(), fresh)
+
+    def _lost_since(self, view: TreeView) -> set[str]:
+        """Return the blobs that trees have lost since a tree was handed over; what goes now is lost next time."""
+        gone: set[str] = set()
+        for one in (*self._views.values(), view):
+            gone |= one.gone
+            one.gone.clear()
+        doubted = [one for one in self._doubted if all(one is not held for held in self._views.values())]
+        self._doubted = [one for one in doubted if one is view]
+        return gone.union(*(one.oids for one in doubted if one is not view))
+
+    def _is_there(self, oid: str) -> bool:
+        return any(oid in view.oids for view in self._views.values())
 
     async def _take_changes(self, root: str) -> None:
         try:
@@ -202,7 +226,8 @@ class TreeTransfer:
 def _encode_list(root: str, view: TreeView, number: int) -> bytes:
     """Return the request for a listing: of what differs from the last one, or whole where too much was put since."""
     known, doubted = (view.number, view.touched) if len(view.touched) <= _MOST_TOUCHED else (0, ())
-    head = _LIST.pack(0 if root == WORKSPACE else 1, known, number)
+    slot = (_WATCHED if view.quiet else 0) if root == WORKSPACE else 1
+    head = _LIST.pack(slot, known, number)
     return b"l" + head + b"".join(os.fsencode(path) + b"\0" for path in (root, *doubted))
 
 

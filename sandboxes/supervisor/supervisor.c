@@ -354,7 +354,7 @@ int main(int count, char **arguments)
     give_up_privileges();
     house.oom_counter = open_oom_counter();
     open_listings(&house);
-    make_home(house.user);
+    make_home(&house);
     if (getpid() != 1 && (kill(1, SIGUSR1) < 0 || kill_below(1, NULL, ORPHAN_SECONDS) < 0))
         leave("what runs cannot be killed");
     watch_signals();

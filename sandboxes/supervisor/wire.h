@@ -36,7 +36,8 @@
 #define F_STAYS 0x100u
 #define STAYING_MS 20 /* a helper whose command took longer ends with it: meanwhile another one waits in its place */
 
-#define LISTINGS 2 /* roots of which the last listing is kept */
+#define LISTINGS 2 /* roots of which the last listing is kept; the first one's directories are watched */
+#define LIST_WATCHED 0x100u /* with a root's number: nobody was at work while the listing before was made */
 
 #define EXIT_TREE_LIVES 99 /* a helper could not kill its command: the sandbox ends */
 
@@ -58,6 +59,7 @@ struct house {
     const char *const *places; /* writable file systems, NULL at the end: looked at for "disk full" */
     int oom_counter;      /* descriptor of the control group's file that counts kills, or -1 */
     int listings[LISTINGS]; /* descriptors of files in memory: what roots held when they were listed last */
+    int events, watched;  /* the kernel's events about watched directories, or -1; which these are, in memory */
     int fine_stamps;      /* a change that follows a look at a file always shows in its stamp */
 };
 
@@ -102,7 +104,7 @@ long read_oom_kills(int descriptor);
 _Noreturn void leave(const char *why);
 /* beginning.c */
 void give_up_privileges(void);
-void make_home(uid_t user);
+void make_home(struct house *house);
 int open_oom_counter(void);
 void open_listings(struct house *house);
 /* command.c: returns where the helper waits for another request */
