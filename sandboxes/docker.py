@@ -19,6 +19,7 @@ from assay.sandboxes.frames import Refusal
 from assay.sandboxes.images.catalog import image_from
 from assay.sandboxes.leftovers import Leftovers
 from assay.sandboxes.owners import WARM, name_in_use, name_with_work
+from assay.sandboxes.packing import Packed
 from assay.sandboxes.pool import MOST_SECONDS, WarmPool
 from assay.sandboxes.profiles import base_environment, check_profile, has_own_kernel
 from assay.sandboxes.protocol import Filling, WorkKeeper
@@ -80,10 +81,15 @@ class DockerProvider:
                 "The profile grants a way out, and this provider has none: nobody would be told of what is asked.",
                 next_step="give DockerProvider its ways_out, or take `egress` out of the profile",
             )
+        packing = None
+        if filling is not None and not self._pool.has(profile, filling):  # it is packed while the sandbox starts
+            packing = asyncio.ensure_future(asyncio.to_thread(Packed, filling.tree, filling.contents))
+            packing.add_done_callback(_look_at)
         sandbox = self._hand_out(await self._start(profile, owner, filling), profile)
         try:
             if filling is not None:  # which takes no time where it was put ahead
-                await sandbox.put_tree(filling.tree, filling.contents, root=filling.root)
+                packed = await packing if packing is not None else None
+                await sandbox.put_tree(filling.tree, filling.contents, root=filling.root, packed=packed)
             if profile.egress.granted and self._ways_out is not None:
                 await sandbox.let_out(self._ways_out, owner)
         except BaseException:
@@ -188,6 +194,12 @@ class DockerProvider:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _look_at(packing: asyncio.Future[Packed]) -> None:
+    """Take note of an error that nobody waits for where the sandbox did not start."""
+    if not packing.cancelled():
+        packing.exception()
 
 
 def _environment_of(image: dict[str, Any]) -> Mapping[str, str]:

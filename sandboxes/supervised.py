@@ -28,6 +28,7 @@ from assay.sandboxes.frames import (
     encode_run,
     split_chunks,
 )
+from assay.sandboxes.packing import Packed
 from assay.sandboxes.protocol import WORKSPACE, Attend
 from assay.sandboxes.transfer import TreeTransfer
 
@@ -159,10 +160,12 @@ class SupervisedSandbox:
         except Refusal as refusal:
             raise _translate(refusal) from None
 
-    async def put_tree(self, tree: Tree, contents: Contents, *, root: str = WORKSPACE) -> None:
+    async def put_tree(
+        self, tree: Tree, contents: Contents, *, root: str = WORKSPACE, packed: Packed | None = None
+    ) -> None:
         """Make `root` hold exactly `tree`; see `Sandbox.put_tree`. A `.git` at the root stays."""
         try:
-            await self._transfer.put(tree, contents, posixpath.join(WORKSPACE, root))
+            await self._transfer.put(tree, contents, posixpath.join(WORKSPACE, root), packed)
         except Refusal as refusal:
             raise _translate(refusal) from None
 

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -15,21 +15,17 @@ from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
 from assay.sandboxes.channel import Channel
-from assay.sandboxes.files import ask_for_files
+from assay.sandboxes.files import Body, ask_for_files
 from assay.sandboxes.frames import (
-    CHUNK,
     Refusal,
     decode_entry,
     decode_files,
     decode_lines,
-    split_chunks,
 )
+from assay.sandboxes.packing import BATCH, Packed, pack
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.trees import Change, TreeView, batch_paths, check_entries, check_links, is_link
 
-_BATCH: Final = 8 << 20
-"""Bytes of content that are fetched or packed at a time."""
-_PATHS: Final = struct.Struct("<I")
 _LIST: Final = struct.Struct("<IQQ")
 _WATCHED: Final = 0x100
 """What was watched since the last listing may be believed (LIST_WATCHED in supervisor/wire.h)."""
@@ -85,11 +81,13 @@ class TreeTransfer:
     def _mark_stale(self) -> None:
         self._stale.update(root for root in self._views if not (self._fixed and root == WORKSPACE))
 
-    async def put(self, tree: Tree, contents: Contents, root: str) -> None:
-        """Make `root` hold exactly `tree`; raises Refusal and SandboxRefused."""
+    async def put(self, tree: Tree, contents: Contents, root: str, packed: Packed | None = None) -> None:
+        """Make `root` hold exactly `tree`, of which some may be packed already; raises Refusal and SandboxRefused."""
         async with self._turn:
             view, cleared = await self._look_before_put(root)
-            change = Change.between(view, tree)
+            if packed is not None and (view.lines or cleared):  # which it was not packed for
+                packed = None
+            change = packed.change if packed is not None else Change.between(view, tree)
             links = {path: target for path, target in view.links.items() if tree.get(path) == view.files.get(path)}
             for path in change.write:
                 if is_link(tree[path]):
@@ -99,7 +97,9 @@ class TreeTransfer:
                 return
             self._doubt(root)  # until it is done, nobody knows what is there
             payload = b"p" + os.fsencode(root) + b"\0"
-            body = partial(_pack, change, tree, contents, clear=cleared)
+            body: Body = partial(pack, change, tree, contents, clear=cleared)
+            if packed is not None:
+                body = packed.first_body(body)
             answer = await ask_for_files(self._channel, payload, body, during=self.disturbed)
             lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
@@ -201,7 +201,7 @@ class TreeTransfer:
             raise
         view = self._views[root]
         check_entries(unknown, self._most)
-        for paths in batch_paths(unknown, _BATCH):
+        for paths in batch_paths(unknown, BATCH):
             payload = b"g" + os.fsencode(root) + b"\0" + b"".join(path + b"\0" for path in paths)
             try:
                 answer = await ask_for_files(self._channel, payload)
@@ -229,42 +229,3 @@ def _encode_list(root: str, view: TreeView, number: int) -> bytes:
     slot = (_WATCHED if view.quiet else 0) if root == WORKSPACE else 1
     head = _LIST.pack(slot, known, number)
     return b"l" + head + b"".join(os.fsencode(path) + b"\0" for path in (root, *doubted))
-
-
-async def _pack(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> AsyncIterator[bytes]:
-    """Yield the body of a put: `tree.c` reads it. Contents are read in a thread, some megabytes at a time."""
-    operations = _operations(change, tree, contents, clear=clear)
-    chunks = split_chunks(operations)
-    while batch := await asyncio.to_thread(_next_chunks, chunks):
-        for chunk in batch:
-            yield chunk
-
-
-def _next_chunks(chunks: Iterator[bytes]) -> list[bytes]:
-    batch: list[bytes] = []
-    for chunk in chunks:
-        batch.append(chunk)
-        if len(batch) * CHUNK >= _BATCH:
-            break
-    return batch
-
-
-def _operations(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> Iterator[bytes]:
-    if clear:
-        yield b"X"
-    for path in change.remove:
-        yield b"D" + _text(os.fsencode(path))
-    for path in change.write:
-        file = tree[path]
-        data = contents.read(file.oid)
-        if is_link(file):
-            yield b"L" + _text(os.fsencode(path)) + _text(data)
-        else:
-            mode = 0o755 if file.mode == EXECUTABLE else 0o644
-            yield b"F" + _text(os.fsencode(path)) + struct.pack("<IQ", mode, len(data))
-            yield data
-    yield b"."
-
-
-def _text(data: bytes) -> bytes:
-    return _PATHS.pack(len(data)) + data

@@ -33,4 +33,5 @@ def test_a_view_that_changes_is_as_one_that_was_made_anew() -> None:
         assert list(tree.items()) == sorted(files.items())
         assert view.oids == Counter(file.oid for file in files.values())
         assert lost <= view.gone
+        assert isinstance(tree, dict)
         tree.clear()  # the caller's own
