@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +30,9 @@ class _Request:
     held: list[bytes] = field(default_factory=list)
     window: int = WINDOW
     widened: asyncio.Event = field(default_factory=asyncio.Event)
-    during: ExitStack = field(default_factory=ExitStack)
+    during: AbstractContextManager[None] | None = None
+    over: asyncio.Event | None = None
+    """Set when the supervisor has done with it; there is one where its caller does not wait for the answer any more."""
 
 
 class Channel:
@@ -101,7 +103,8 @@ class Channel:
         request = _Request(self._loop.create_future(), slots, sink)
         request.answer.add_done_callback(_look_at)
         if during is not None:
-            request.during.enter_context(during)
+            during.__enter__()
+            request.during = during
         self._requests[number] = request
         self._beat()
         self._write(encode_frame(number, Frame.OPEN, payload))
@@ -111,15 +114,22 @@ class Channel:
                 await asyncio.wait((request.answer, sender), return_when=asyncio.FIRST_COMPLETED)
                 if sender.done():
                     await sender  # what its source raised is raised here
-            return await asyncio.shield(request.answer)
+            return await request.answer
         finally:
             if sender is not None and not sender.done():
                 sender.cancel()
                 await asyncio.wait((sender,))
             if number in self._requests:  # cancelled, or the body failed
                 self._write(encode_frame(number, Frame.KILL))
-                await asyncio.wait((request.answer,), timeout=_KILL_SECONDS)
-                request.answer.cancel()
+                await self._await_end(request)
+
+    @staticmethod
+    async def _await_end(request: _Request) -> None:
+        request.over = asyncio.Event()
+        try:
+            await asyncio.wait_for(request.over.wait(), _KILL_SECONDS)
+        except TimeoutError:
+            request.answer.cancel()
 
     async def _send_body(self, number: int, request: _Request, body: AsyncIterator[bytes]) -> None:
         async for chunk in body:
@@ -195,7 +205,10 @@ class Channel:
 
     def _finish(self, number: int, request: _Request) -> None:
         del self._requests[number]
-        request.during.close()
+        if request.during is not None:
+            request.during.__exit__(None, None, None)
+        if request.over is not None:
+            request.over.set()
         request.slots.release()
         request.window += CHUNK  # a sender that waits goes on, and sees that the answer is there
         request.widened.set()

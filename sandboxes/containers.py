@@ -21,6 +21,7 @@ from assay.sandboxes.owners import OwnerProcess, make_labels, make_name
 from assay.sandboxes.profiles import host_options, supervisor_arguments, with_user
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.streams import Demultiplexer, Stream, open_stream
+from assay.sandboxes.transfer import TreeTransfer
 from assay.sandboxes.volumes import check_volumes
 
 START_SECONDS: Final = 30.0
@@ -48,6 +49,8 @@ class Started:
     channel: Channel
     at: float
     """Seconds on the monotonic clock."""
+    transfer: TreeTransfer | None = None
+    """What is known of the trees in it, where somebody has put one ahead."""
 
 
 class Containers:

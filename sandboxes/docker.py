@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,13 +15,16 @@ from assay.records.sandboxes import Image, Reaped, SandboxOwner, SandboxProfile
 from assay.sandboxes.containers import Containers, Started
 from assay.sandboxes.egress.ways import WaysOut
 from assay.sandboxes.engine import Engine
+from assay.sandboxes.frames import Refusal
 from assay.sandboxes.images.catalog import image_from
 from assay.sandboxes.leftovers import Leftovers
 from assay.sandboxes.owners import WARM, name_in_use, name_with_work
+from assay.sandboxes.packing import Packed
 from assay.sandboxes.pool import MOST_SECONDS, WarmPool
 from assay.sandboxes.profiles import base_environment, check_profile, has_own_kernel
-from assay.sandboxes.protocol import WorkKeeper
+from assay.sandboxes.protocol import Filling, WorkKeeper
 from assay.sandboxes.supervised import SupervisedSandbox
+from assay.sandboxes.transfer import TreeTransfer
 
 _LIFETIME: Final = 24 * 3600.0
 _PATIENCE: Final = 3600.0
@@ -60,35 +64,45 @@ class DockerProvider:
         """Return the image that a profile means now; raises ImageMissing, EngineUnavailable."""
         return image_from(await self._containers.inspect(profile.image))
 
-    def prepare(self, profile: SandboxProfile, count: int) -> None:
-        """Start so many sandboxes ahead, a few at a time; see `SandboxProvider.prepare`."""
-        self._pool.promise(profile, count)
+    def prepare(self, profile: SandboxProfile, count: int, filling: Filling | None = None) -> None:
+        """Start so many sandboxes ahead, a few at a time, and fill them; see `SandboxProvider.prepare`."""
+        self._pool.promise(profile, count, filling)
 
-    async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> SupervisedSandbox:
+    async def open(
+        self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None = None
+    ) -> SupervisedSandbox:
         """Return a fresh sandbox; raises SandboxRefused, ImageMissing, EngineUnavailable, DiskFull, SandboxLost.
 
         Where one was prepared that fits, it is that one. What holds work never is: it is labelled with whose it is.
         """
         check_profile(profile)
-        if not profile.egress.granted:
-            return self._hand_out(await self._start(profile, owner), profile)
-        if self._ways_out is None:
+        if profile.egress.granted and self._ways_out is None:
             raise SandboxRefused(
                 "The profile grants a way out, and this provider has none: nobody would be told of what is asked.",
                 next_step="give DockerProvider its ways_out, or take `egress` out of the profile",
             )
-        sandbox = self._hand_out(await self._start(profile, owner), profile)
+        packing = None
+        if filling is not None and not self._pool.has(profile, filling):  # it is packed while the sandbox starts
+            packing = asyncio.ensure_future(asyncio.to_thread(Packed, filling.tree, filling.contents))
+            packing.add_done_callback(_look_at)
+        sandbox = self._hand_out(await self._start(profile, owner, filling), profile)
         try:
-            await sandbox.let_out(self._ways_out, owner)
+            if filling is not None:  # which takes no time where it was put ahead
+                packed = await packing if packing is not None else None
+                await sandbox.put_tree(filling.tree, filling.contents, root=filling.root, packed=packed)
+            if profile.egress.granted and self._ways_out is not None:
+                await sandbox.let_out(self._ways_out, owner)
         except BaseException:
             await sandbox.close()
             raise
         return sandbox
 
-    async def _start(self, profile: SandboxProfile, owner: SandboxOwner) -> Started:
+    async def _start(self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None) -> Started:
         if owner.commit is not None:
             return await self._containers.start(await self._containers.inspect(profile.image), profile, owner)
-        started = await self._take(profile)
+        started = None if filling is None else await self._take(profile, filling)
+        if started is None:
+            started = await self._take(profile, None)
         if started is None:
             image = await self._containers.inspect(profile.image)
             started = await self._containers.start(image, profile, owner)
@@ -99,17 +113,28 @@ class DockerProvider:
             self._pool.keep(profile, profile.warm)
         return started
 
-    async def _take(self, profile: SandboxProfile) -> Started | None:
+    async def _take(self, profile: SandboxProfile, filling: Filling | None) -> Started | None:
         """Return one that was prepared, on the image that the profile means now."""
-        if not self._pool.has(profile):
+        if not self._pool.has(profile, filling):
             return None
         named_by_id = profile.image.startswith("sha256:")
         image = profile.image if named_by_id else str((await self._containers.inspect(profile.image))["Id"])
-        return await self._pool.take(profile, image)
+        return await self._pool.take(profile, image, filling)
 
-    async def _start_unowned(self, profile: SandboxProfile) -> Started:
+    async def _start_unowned(self, profile: SandboxProfile, filling: Filling | None) -> Started:
         check_profile(profile)
-        return await self._containers.start(await self._containers.inspect(profile.image), profile, WARM)
+        started = await self._containers.start(await self._containers.inspect(profile.image), profile, WARM)
+        if filling is None:
+            return started
+        transfer = TreeTransfer(started.channel, profile)
+        try:
+            await transfer.put(filling.tree, filling.contents, filling.root)
+        except BaseException as error:
+            await self._containers.end(started)
+            if isinstance(error, (Refusal, OSError, ValueError, LookupError)):  # whoever opens it meets the same
+                raise SandboxRefused(f"A tree cannot be put ahead ({error}).") from error
+            raise
+        return replace(started, transfer=transfer)
 
     async def _rename(self, started: Started, owner: SandboxOwner) -> None:
         try:
@@ -141,6 +166,7 @@ class DockerProvider:
             base_environment(_environment_of(started.image), profile),
             remove,
             hold,
+            transfer=started.transfer,
             ran_out_of_memory=ran_out_of_memory if has_own_kernel(profile) else None,
         )
         self._open[started.id] = sandbox
@@ -168,6 +194,12 @@ class DockerProvider:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _look_at(packing: asyncio.Future[Packed]) -> None:
+    """Take note of an error that nobody waits for where the sandbox did not start."""
+    if not packing.cancelled():
+        packing.exception()
 
 
 def _environment_of(image: dict[str, Any]) -> Mapping[str, str]:

@@ -30,7 +30,7 @@ from assay.records.sandboxes import (
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
 from assay.sandboxes.fake_commands import run_built_in
 from assay.sandboxes.profiles import HOME, base_environment, check_profile
-from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Attend, WorkKeeper
+from assay.sandboxes.protocol import HELD_OUT, WORKSPACE, Attend, Filling, WorkKeeper
 from assay.sandboxes.trees import Change, TreeView, check_links, is_link
 
 _SUCCESS: Final = Exited(code=0)
@@ -111,16 +111,18 @@ class FakeSandboxProvider:
                 f"There is no image {profile.image!r}.", next_step=f"assay sandbox build {profile.image}"
             ) from None
 
-    async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> FakeSandbox:
+    async def open(self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None = None) -> FakeSandbox:
         """Return a fresh sandbox."""
         check_profile(profile)
         image = await self.image(profile)
         name = f"fake-{next(self._numbers)}"
         sandbox = FakeSandbox(name, image, profile, owner, self._commands, self.open_sandboxes)
+        if filling is not None:
+            await sandbox.put_tree(filling.tree, filling.contents, root=filling.root)
         self.open_sandboxes[name] = sandbox
         return sandbox
 
-    def prepare(self, profile: SandboxProfile, count: int) -> None:
+    def prepare(self, profile: SandboxProfile, count: int, filling: Filling | None = None) -> None:
         """Do nothing: a fake costs nothing to open."""
 
     async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:

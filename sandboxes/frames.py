@@ -30,6 +30,7 @@ _RESULT: Final = struct.Struct("<IIIQQ")
 _STREAM: Final = struct.Struct("<QI32s")
 _FAILED: Final = struct.Struct("<III")
 
+_STREAMS: Final = ("stdout", "stderr", "report")
 _NOT_STARTED: Final = 5
 
 RUN_STDIN: Final = 1
@@ -74,15 +75,16 @@ def encode_run(
         raise ValueError(f"A command cannot be given {seconds} seconds; 0 to {_U32_MAX} are possible.")
     if not 0 <= output_limit <= _U32_MAX:
         raise ValueError(f"Of a stream, {output_limit} bytes cannot be kept; 0 to {_U32_MAX} are possible.")
-    if any("=" in name or not name for name in environment):
+    if "" in environment or "=" in "".join(environment):
         raise ValueError("The name of an environment variable is empty or contains '='.")
     variables = [f"{name}={value}" for name, value in environment.items()]
-    texts = [os.fsencode(text) for text in (directory, *arguments, *variables)]
-    if any(b"\0" in text for text in texts):
+    texts = [directory, *arguments, *variables, ""]
+    joined = os.fsencode("\0".join(texts))
+    if joined.count(b"\0") != len(texts) - 1:
         raise ValueError("A command, its directory and its environment cannot contain NUL bytes.")
     flags = (RUN_STDIN if stdin else 0) | (RUN_REPORT if report else 0)
     head = _RUN.pack(int(seconds * 1_000_000), output_limit, flags, len(arguments), len(variables))
-    payload = b"R" + head + b"\0".join(texts) + b"\0"
+    payload = b"R" + head + joined
     if len(payload) > OPEN_MAX:
         raise ValueError(f"Arguments and environment of {len(payload)} bytes are more than a command can be given.")
     return payload
@@ -132,7 +134,11 @@ class _Reader:
 
     def unpack(self, form: struct.Struct) -> tuple[Any, ...]:
         """Return the next values."""
-        return form.unpack(b"".join(self.take(form.size)))
+        if len(self._rest) < form.size:  # they lie in two parts
+            return form.unpack(b"".join(self.take(form.size)))
+        values = form.unpack_from(self._rest)
+        self._rest = self._rest[form.size :]
+        return values
 
 
 def decode_result(answer: Sequence[bytes], *, seconds: float, output_limit: int) -> CommandResult:
@@ -142,26 +148,26 @@ def decode_result(answer: Sequence[bytes], *, seconds: float, output_limit: int)
     limit, and of the result, behind a stream's number that there is not.
     """
     reader = _Reader(answer)
-    begins: tuple[list[memoryview], ...] = ([], [], [])
+    begins: tuple[list[memoryview], ...] = tuple([] for _ in _STREAMS)
     while (stream := reader.unpack(_U32)[0]) != len(begins):
         begins[stream].extend(reader.take(reader.unpack(_U32)[0]))
     ending, code, disk_full, took, cpu = reader.unpack(_RESULT)
     if ending == _NOT_STARTED:
         raise NotStarted(code)
-    outputs = []
-    for begin in begins:
+    outputs = {}
+    for name, begin in zip(_STREAMS, begins, strict=True):
         length, kept, digest = reader.unpack(_STREAM)
+        if not length:  # as a record's default, which says the same and costs nothing
+            continue
         head, tail = b"".join(begin), b"".join(reader.take(kept))
         if length > output_limit:
             last = output_limit - output_limit // 2
             tail = (head[output_limit // 2 :] + tail)[-last:] if last else b""
             head = head[: output_limit // 2]
-        outputs.append(Output(head=head, tail=tail, length=length, digest="sha256:" + digest.hex()))
+        outputs[name] = Output(head=head, tail=tail, length=length, digest="sha256:" + digest.hex())
     return CommandResult(
         ending=_decode_ending(ending, code, seconds),
-        stdout=outputs[0],
-        stderr=outputs[1],
-        report=outputs[2],
+        **outputs,
         disk_full=bool(disk_full),
         seconds=took / 1_000_000,
         cpu_seconds=cpu / 1_000_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -149,6 +150,19 @@ class WorkKeeper(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A tree that a fresh sandbox is to hold."""
+
+    tree: Tree
+    contents: Contents
+    root: str = WORKSPACE
+
+    def equals(self, other: Filling) -> bool:
+        """Whether another one puts the same files in the same place, wherever their bytes are read."""
+        return self.root == other.root and self.tree == other.tree
+
+
 class SandboxProvider(Protocol):
     """Where sandboxes come from."""
 
@@ -156,12 +170,17 @@ class SandboxProvider(Protocol):
         """Return the image that a profile means now; raises ImageMissing, EngineUnavailable."""
         ...
 
-    async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> Sandbox:
-        """Return a fresh sandbox that nobody has used. The caller closes it (`async with`)."""
+    async def open(self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None = None) -> Sandbox:
+        """Return a fresh sandbox that nobody has used, with nothing in it but `filling`. The caller closes it.
+
+        It raises what `Sandbox.put_tree` does, too.
+        """
         ...
 
-    def prepare(self, profile: SandboxProfile, count: int) -> None:
+    def prepare(self, profile: SandboxProfile, count: int, filling: Filling | None = None) -> None:
         """Learn that so many more sandboxes of a profile will soon be opened; negative, that so many will not.
+
+        With `filling`, they will be opened with an equal one, and hold it by then.
 
         It promises nothing, and raises nothing: `open` says what is wrong.
         """

@@ -7,7 +7,7 @@ import errno
 import posixpath
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +17,7 @@ from assay.records.trees import Contents, TakenTree, Tree
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.egress.tunnel import Tunnel
 from assay.sandboxes.egress.ways import WayOut, WaysOut
+from assay.sandboxes.files import RETRY_SECONDS, ask_for_files, lose
 from assay.sandboxes.frames import (
     HelperDied,
     NotStarted,
@@ -27,13 +28,10 @@ from assay.sandboxes.frames import (
     encode_run,
     split_chunks,
 )
+from assay.sandboxes.packing import Packed
 from assay.sandboxes.protocol import WORKSPACE, Attend
 from assay.sandboxes.transfer import TreeTransfer
 
-Body = Callable[[], AsyncIterator[bytes]]
-"""Makes the body of a request, again for each attempt."""
-
-_RETRY_SECONDS: Final = 0.02
 _EXECUTABLE: Final = 1
 
 
@@ -51,6 +49,7 @@ class SupervisedSandbox:
         hold: Callable[[], Awaitable[None]],
         *,
         used: bool = False,
+        transfer: TreeTransfer | None = None,
         ran_out_of_memory: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._name = name
@@ -63,7 +62,7 @@ class SupervisedSandbox:
         self._ran_out_of_memory = ran_out_of_memory
         self._closing: asyncio.Task[None] | None = None
         self._way_out: WayOut | Tunnel | None = None
-        self._transfer = TreeTransfer(self._ask, profile)
+        self._transfer = transfer if transfer is not None else TreeTransfer(channel, profile)
         if used:  # its workspace is not the empty one of a new sandbox
             with self._transfer.disturbed():
                 pass
@@ -126,29 +125,25 @@ class SupervisedSandbox:
             except HelperDied as error:
                 if error.out_of_memory:
                     return CommandResult(ending=OutOfMemory())
-                raise self._lose("the helper of a command was killed") from error
+                raise lose(self._channel, "the helper of a command was killed") from error
             except SandboxLost:
                 # A kernel of the sandbox's own ends as a whole for want of memory: what ran in it ended so, too.
                 if was_lost or self._ran_out_of_memory is None or not await self._ran_out_of_memory():
                     raise
                 return CommandResult(ending=OutOfMemory())
             except NotStarted:
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
                 left = deadline - loop.time()
                 if left <= 0:
                     return CommandResult(ending=TimedOut(seconds=seconds), seconds=seconds)
                 payload = encode(left)
-
-    def _lose(self, reason: str) -> SandboxLost:
-        self._channel.lose(reason)
-        return SandboxLost(f"The sandbox was lost, because {reason}.")
 
     async def read(self, path: str, *, limit: int = 50_000_000) -> bytes:
         """Return the content of a file; see `Sandbox.read`. SandboxRefused for what is no regular file."""
         place = posixpath.join(WORKSPACE, path)
         payload = b"r" + struct.pack("<Q", limit) + _encode_path(place)
         try:
-            content = decode_content(await self._ask(payload, None))
+            content = decode_content(await ask_for_files(self._channel, payload))
         except Refusal as refusal:
             raise _translate(refusal) from None
         if len(content) > limit:
@@ -160,14 +155,17 @@ class SupervisedSandbox:
         place = posixpath.join(WORKSPACE, path)
         payload = b"w" + struct.pack("<I", _EXECUTABLE if executable else 0) + _encode_path(place)
         try:
-            decode_content(await self._ask(payload, lambda: _chunks(data), disturbing=True))
+            body = partial(_chunks, data)
+            decode_content(await ask_for_files(self._channel, payload, body, during=self._transfer.disturbed))
         except Refusal as refusal:
             raise _translate(refusal) from None
 
-    async def put_tree(self, tree: Tree, contents: Contents, *, root: str = WORKSPACE) -> None:
+    async def put_tree(
+        self, tree: Tree, contents: Contents, *, root: str = WORKSPACE, packed: Packed | None = None
+    ) -> None:
         """Make `root` hold exactly `tree`; see `Sandbox.put_tree`. A `.git` at the root stays."""
         try:
-            await self._transfer.put(tree, contents, posixpath.join(WORKSPACE, root))
+            await self._transfer.put(tree, contents, posixpath.join(WORKSPACE, root), packed)
         except Refusal as refusal:
             raise _translate(refusal) from None
 
@@ -184,29 +182,7 @@ class SupervisedSandbox:
 
     async def processes(self) -> tuple[Process, ...]:
         """Return the processes alive in the sandbox, the supervisor left out."""
-        return decode_processes(await self._ask(b"s", None))
-
-    async def _ask(
-        self, payload: bytes, body: Body | AsyncIterator[bytes] | None, *, disturbing: bool = False
-    ) -> bytes:
-        """Ask for files; the supervisor's own troubles become errors of assay's.
-
-        A body that can be made only once is asked for only once.
-        """
-        while True:
-            chunks = body() if callable(body) else body
-            during: AbstractContextManager[None] | None = self._transfer.disturbed() if disturbing else None
-            try:
-                return b"".join(await self._channel.ask(payload, chunks, during=during))
-            except NotStarted as error:
-                once = body is not None and not callable(body)
-                if once or error.number not in (errno.EAGAIN, errno.ENOMEM):
-                    raise DiskFull(f"The sandbox cannot start a helper for files ({error}).") from error
-                await asyncio.sleep(_RETRY_SECONDS)
-            except HelperDied as error:
-                if not error.out_of_memory:
-                    raise self._lose("the helper of a request for files was killed") from error
-                raise DiskFull("The sandbox's memory, which holds its files, too, is used up.") from error
+        return decode_processes(await ask_for_files(self._channel, b"s"))
 
     async def hold(self) -> None:
         """Say that from now on it holds work that is nowhere else; see `Sandbox.hold`."""

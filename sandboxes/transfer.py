@@ -6,30 +6,29 @@ import asyncio
 import errno
 import os
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from assay.errors import SandboxRefused
 from assay.records.sandboxes import SandboxProfile
 from assay.records.trees import EXECUTABLE, REGULAR, SYMLINK, Contents, TakenTree, Tree, TreeFile, blob_id
+from assay.sandboxes.channel import Channel
+from assay.sandboxes.files import Body, ask_for_files
 from assay.sandboxes.frames import (
-    CHUNK,
     Refusal,
     decode_entry,
     decode_files,
     decode_lines,
-    split_chunks,
 )
+from assay.sandboxes.packing import BATCH, Packed, pack
 from assay.sandboxes.protocol import WORKSPACE
 from assay.sandboxes.trees import Change, TreeView, batch_paths, check_entries, check_links, is_link
 
-Ask = Callable[[bytes, AsyncIterator[bytes] | None], Coroutine[Any, Any, bytes]]
-
-_BATCH: Final = 8 << 20
-"""Bytes of content that are fetched or packed at a time."""
-_PATHS: Final = struct.Struct("<I")
 _LIST: Final = struct.Struct("<IQQ")
+_WATCHED: Final = 0x100
+"""What was watched since the last listing may be believed (LIST_WATCHED in supervisor/wire.h)."""
 _MOST_TOUCHED: Final = 1000
 """Paths that were put since the last listing, above which a whole one is asked for."""
 _MOVING: Final = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.EINVAL)
@@ -49,8 +48,8 @@ class _Moved(Exception):
 class TreeTransfer:
     """Puts and takes the trees of one sandbox, and remembers what is where."""
 
-    def __init__(self, ask: Ask, profile: SandboxProfile) -> None:
-        self._ask = ask
+    def __init__(self, channel: Channel, profile: SandboxProfile) -> None:
+        self._channel = channel
         self._most = max(profile.limits.workspace_mb, profile.limits.scratch_mb) << 20
         self._fixed = profile.workspace == "read-only"
         self._views = {WORKSPACE: TreeView()}
@@ -59,7 +58,11 @@ class TreeTransfer:
         """Blobs that the caller has: it gave them, or a tree was taken with them."""
         self._fetched: dict[str, bytes] = {}
         """Contents of files that are known since, and that no tree has been taken with: one that was refused."""
+        self._doubted: list[TreeView] = []
+        """What was held for known and is not any more."""
         self._disturbing = 0
+        self._disturbances = 0
+        """How many there have been."""
         self._listings = 0
         self._turn = asyncio.Lock()
 
@@ -67,6 +70,7 @@ class TreeTransfer:
     def disturbed(self) -> Iterator[None]:
         """Surround what may change files: what is known about them is looked at again afterwards."""
         self._disturbing += 1
+        self._disturbances += 1
         self._mark_stale()
         try:
             yield
@@ -77,11 +81,13 @@ class TreeTransfer:
     def _mark_stale(self) -> None:
         self._stale.update(root for root in self._views if not (self._fixed and root == WORKSPACE))
 
-    async def put(self, tree: Tree, contents: Contents, root: str) -> None:
-        """Make `root` hold exactly `tree`; raises Refusal and SandboxRefused."""
+    async def put(self, tree: Tree, contents: Contents, root: str, packed: Packed | None = None) -> None:
+        """Make `root` hold exactly `tree`, of which some may be packed already; raises Refusal and SandboxRefused."""
         async with self._turn:
             view, cleared = await self._look_before_put(root)
-            change = Change.between(view, tree)
+            if packed is not None and (view.lines or cleared):  # which it was not packed for
+                packed = None
+            change = packed.change if packed is not None else Change.between(view, tree)
             links = {path: target for path, target in view.links.items() if tree.get(path) == view.files.get(path)}
             for path in change.write:
                 if is_link(tree[path]):
@@ -90,15 +96,21 @@ class TreeTransfer:
             if not change.remove and not change.write and not cleared:
                 return
             self._doubt(root)  # until it is done, nobody knows what is there
-            body = _pack(change, tree, contents, clear=cleared)
-            lines = decode_lines(await self._ask(b"p" + os.fsencode(root) + b"\0", body))
+            payload = b"p" + os.fsencode(root) + b"\0"
+            body: Body = partial(pack, change, tree, contents, clear=cleared)
+            if packed is not None:
+                body = packed.first_body(body)
+            answer = await ask_for_files(self._channel, payload, body, during=self.disturbed)
+            lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
+            self._doubted = [one for one in self._doubted if one is not view]
             self._stale.discard(root)
             if self._disturbing:
                 self._mark_stale()
 
     def _doubt(self, root: str) -> None:
+        self._doubted.append(self._views[root])
         self._views[root] = TreeView()
         self._stale.add(root)
 
@@ -116,7 +128,10 @@ class TreeTransfer:
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
             self._listings += 1
-            view.update(decode_lines(await self._ask(_encode_list(root, view, self._listings), None)), self._listings)
+            before = self._disturbances if not self._disturbing else -1
+            listed = await ask_for_files(self._channel, _encode_list(root, view, self._listings))
+            view.update(decode_lines(listed), self._listings)
+            view.quiet = before == self._disturbances
             if not self._disturbing:
                 self._stale.discard(root)
         return list(view.unknown.values())
@@ -133,8 +148,7 @@ class TreeTransfer:
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
         async with self._turn:
-            known = {file.oid for view in self._views.values() for file in view.files.values()} if self._fetched else ()
-            self._fetched = {oid: data for oid, data in self._fetched.items() if oid in known}
+            self._fetched = {oid: data for oid, data in self._fetched.items() if self._is_there(oid)}
             for attempt in range(_ATTEMPTS):
                 try:
                     await self._take_changes(root)
@@ -150,19 +164,33 @@ class TreeTransfer:
             if self._disturbing:  # a change in the same tick of the clock would not show next time
                 self._doubt(root)
             check_links(view.links)
-            return self._hand_over(view.tree())
+            return self._hand_over(view)
 
-    def _hand_over(self, tree: Tree) -> TakenTree:
+    def _hand_over(self, view: TreeView) -> TakenTree:
         """Return a tree with the contents that the caller does not have.
 
         What is in no tree any more would come again if it came back: so nobody has to keep it until then.
         """
-        taken = {file.oid for file in tree.values()}
-        there = taken.union(file.oid for view in self._views.values() for file in view.files.values())
-        fresh = {oid: data for oid, data in self._fetched.items() if oid in taken and oid not in self._given}
-        self._given = (self._given & there) | fresh.keys()
-        self._fetched = {oid: data for oid, data in self._fetched.items() if oid in there - taken}
-        return TakenTree(tree, fresh)
+        fresh = {oid: data for oid, data in self._fetched.items() if oid in view.oids and oid not in self._given}
+        self._given -= {oid for oid in self._lost_since(view) if oid not in view.oids and not self._is_there(oid)}
+        self._given |= fresh.keys()
+        self._fetched = {
+            oid: data for oid, data in self._fetched.items() if oid not in view.oids and self._is_there(oid)
+        }
+        return TakenTree(view.tree(), fresh)
+
+    def _lost_since(self, view: TreeView) -> set[str]:
+        """Return the blobs that trees have lost since a tree was handed over; what goes now is lost next time."""
+        gone: set[str] = set()
+        for one in (*self._views.values(), view):
+            gone |= one.gone
+            one.gone.clear()
+        doubted = [one for one in self._doubted if all(one is not held for held in self._views.values())]
+        self._doubted = [one for one in doubted if one is view]
+        return gone.union(*(one.oids for one in doubted if one is not view))
+
+    def _is_there(self, oid: str) -> bool:
+        return any(oid in view.oids for view in self._views.values())
 
     async def _take_changes(self, root: str) -> None:
         try:
@@ -173,10 +201,10 @@ class TreeTransfer:
             raise
         view = self._views[root]
         check_entries(unknown, self._most)
-        for paths in batch_paths(unknown, _BATCH):
+        for paths in batch_paths(unknown, BATCH):
             payload = b"g" + os.fsencode(root) + b"\0" + b"".join(path + b"\0" for path in paths)
             try:
-                answer = await self._ask(payload, None)
+                answer = await ask_for_files(self._channel, payload)
                 for before, content, after in decode_files(answer):
                     self._learn(view, before, content, after)
             except Refusal as refusal:
@@ -198,44 +226,6 @@ class TreeTransfer:
 def _encode_list(root: str, view: TreeView, number: int) -> bytes:
     """Return the request for a listing: of what differs from the last one, or whole where too much was put since."""
     known, doubted = (view.number, view.touched) if len(view.touched) <= _MOST_TOUCHED else (0, ())
-    head = _LIST.pack(0 if root == WORKSPACE else 1, known, number)
+    slot = (_WATCHED if view.quiet else 0) if root == WORKSPACE else 1
+    head = _LIST.pack(slot, known, number)
     return b"l" + head + b"".join(os.fsencode(path) + b"\0" for path in (root, *doubted))
-
-
-async def _pack(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> AsyncIterator[bytes]:
-    """Yield the body of a put: `tree.c` reads it. Contents are read in a thread, some megabytes at a time."""
-    operations = _operations(change, tree, contents, clear=clear)
-    chunks = split_chunks(operations)
-    while batch := await asyncio.to_thread(_next_chunks, chunks):
-        for chunk in batch:
-            yield chunk
-
-
-def _next_chunks(chunks: Iterator[bytes]) -> list[bytes]:
-    batch: list[bytes] = []
-    for chunk in chunks:
-        batch.append(chunk)
-        if len(batch) * CHUNK >= _BATCH:
-            break
-    return batch
-
-
-def _operations(change: Change, tree: Tree, contents: Contents, *, clear: bool) -> Iterator[bytes]:
-    if clear:
-        yield b"X"
-    for path in change.remove:
-        yield b"D" + _text(os.fsencode(path))
-    for path in change.write:
-        file = tree[path]
-        data = contents.read(file.oid)
-        if is_link(file):
-            yield b"L" + _text(os.fsencode(path)) + _text(data)
-        else:
-            mode = 0o755 if file.mode == EXECUTABLE else 0o644
-            yield b"F" + _text(os.fsencode(path)) + struct.pack("<IQ", mode, len(data))
-            yield data
-    yield b"."
-
-
-def _text(data: bytes) -> bytes:
-    return _PATHS.pack(len(data)) + data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -29,6 +30,14 @@ class TreeView:
     """Path to line, of everything below the root."""
     files: dict[str, TreeFile] = field(default_factory=dict)
     """Path to content, as far as it is known."""
+    oids: Counter[str] = field(default_factory=Counter)
+    """Of `files`: how many hold which content."""
+    gone: set[str] = field(default_factory=set)
+    """Contents that a file lost, since somebody last looked here; another may hold them."""
+    told: dict[str, TreeFile] = field(default_factory=dict)
+    """The tree as it was last returned, in order."""
+    changed: set[str] = field(default_factory=set)
+    """Paths whose content may be another one since."""
     unknown: dict[str, bytes] = field(default_factory=dict)
     """Path to line of what is no directory and whose content is not known."""
     directories: set[str] = field(default_factory=set)
@@ -38,6 +47,8 @@ class TreeView:
     """Of the last listing, by which the supervisor knows what it answered; 0 asks for a whole one."""
     touched: set[str] = field(default_factory=set)
     """Paths that were put or removed since that listing."""
+    quiet: bool = False
+    """Whether nothing was at work in the sandbox while that listing was made."""
 
     def update(self, listing: Sequence[bytes], number: int) -> None:
         """Take over a listing: whole, or what differs from the last one, as its first line says."""
@@ -68,10 +79,20 @@ class TreeView:
     def forget(self, path: str) -> None:
         """Drop what is known about one path."""
         self.lines.pop(path, None)
-        self.files.pop(path, None)
+        self._drop(path)
         self.unknown.pop(path, None)
         self.links.pop(path, None)
         self.directories.discard(path)
+
+    def _drop(self, path: str) -> None:
+        file = self.files.pop(path, None)
+        if file is None:
+            return
+        self.changed.add(path)
+        self.oids[file.oid] -= 1
+        if not self.oids[file.oid]:
+            del self.oids[file.oid]
+            self.gone.add(file.oid)
 
     def remove(self, path: str) -> None:
         """Note that a path is gone, with everything below it."""
@@ -87,7 +108,10 @@ class TreeView:
         """Note the content of what a line of the listing stands for; the target where it is a link."""
         path = _path_of(line)
         self.lines[path] = line
+        self._drop(path)
         self.files[path] = file
+        self.oids[file.oid] += 1
+        self.changed.add(path)
         self.unknown.pop(path, None)
         if target is None:
             self.links.pop(path, None)
@@ -107,9 +131,19 @@ class TreeView:
             self.lines[path] = b"d 0 0 0 0 0 " + os.fsencode(path)
 
     def tree(self) -> Tree:
-        """Return the tree, in the order of its paths."""
-        self.files = {path: self.files[path] for path in sorted(self.files)}  # what is nearly in order is sorted fast
-        return dict(self.files)
+        """Return the tree, in the order of its paths; what it costs goes by what changed, but for a copy."""
+        new = False
+        for path in self.changed:
+            file = self.files.get(path)
+            if file is None:
+                self.told.pop(path, None)
+            else:
+                new = new or path not in self.told
+                self.told[path] = file
+        self.changed.clear()
+        if new:  # it stands at the end; what is nearly in order is sorted fast
+            self.told = {path: self.told[path] for path in sorted(self.told)}
+        return dict(self.told)
 
 
 def _path_of(line: bytes) -> str:

@@ -86,9 +86,7 @@ async def _changes(sandbox: Sandbox, tree: Tree, blobs: Blobs, rounds: int) -> t
     await sandbox.take_tree()
     for number in range(rounds):
         paths = [names[(number * 997 + n * 101) % len(names)] for n in range(CHANGED)]
-        await sandbox.run(
-            "for f; do echo " + str(number) + " > $f; done".replace("for f", f"for f in {' '.join(paths)}")
-        )
+        await sandbox.run(["sh", "-c", 'n=$1; shift; for f; do echo "$n" > "$f"; done', "sh", str(number), *paths])
         began = time.perf_counter()
         taken = await sandbox.take_tree()
         out.append(time.perf_counter() - began)

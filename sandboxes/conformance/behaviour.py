@@ -11,6 +11,7 @@ from assay.records.sandboxes import Exited, Signalled, TimedOut
 from assay.records.trees import EXECUTABLE, REGULAR
 from assay.sandboxes.conformance.cases import OWNER, Subject, case, expect, expect_equal, expect_raises
 from assay.sandboxes.conformance.trees import BINARY, Blobs
+from assay.sandboxes.protocol import Filling
 
 
 @case()
@@ -191,6 +192,22 @@ async def opens_what_was_prepared(subject: Subject) -> None:
                 await other.hold()
             expect_equal(await other.read("a"), b"a", "a file")
     subject.provider.prepare(subject.profile, -2)
+
+
+@case()
+async def opens_filled_ones(subject: Subject) -> None:
+    """One that is opened with a tree holds it and nothing else, was it prepared or not; the others stay empty."""
+    blobs = Blobs()
+    filling = Filling({"a/b": blobs.file(b"a")}, blobs)
+    other = Filling({"a/b": blobs.file(b"b"), "c": blobs.file(b"c")}, blobs)
+    subject.provider.prepare(subject.profile, 1, filling)
+    for wanted in (other, None, filling, filling):
+        async with await subject.provider.open(subject.profile, OWNER, wanted) as opened:
+            tree = {} if wanted is None else wanted.tree
+            expect_equal((await opened.take_tree()).tree, tree, "the tree")
+            for path in tree:
+                expect_equal(await opened.read(path), blobs.read(tree[path].oid), path)
+    subject.provider.prepare(subject.profile, -1, filling)
 
 
 @case()

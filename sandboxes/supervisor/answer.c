@@ -94,6 +94,8 @@ void answer_flush(struct answer *answer)
 
 void answer_end(struct answer *answer) { answer_send(answer, F_END); }
 
+void answer_end_staying(struct answer *answer) { answer_send(answer, F_END | F_STAYS); }
+
 uint32_t field_u32(struct fields *fields)
 {
     if (fields->end - fields->at < 4) {

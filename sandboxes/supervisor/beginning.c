@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -53,11 +54,14 @@ void give_up_privileges(void)
         memset(*variable, 0, strlen(*variable));
 }
 
-void make_home(uid_t user)
+/* What is the commands' user's own. */
+void make_home(struct house *house)
 {
-    if (seteuid(user) < 0)
+    if (seteuid(house->user) < 0)
         leave("cannot act as the commands' user");
     mkdir("/tmp/home", 0700);
+    /* Counted by user, of which no other sandbox has this one; without it, every file is looked at. */
+    house->events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (seteuid(0) < 0)
         leave("cannot act as itself again");
 }
@@ -97,5 +101,7 @@ void open_listings(struct house *house)
     for (int i = 0; i < LISTINGS; i++)
         if ((house->listings[i] = memfd_create("listing", MFD_CLOEXEC)) < 0)
             leave("cannot make files in memory");
+    if ((house->watched = memfd_create("watched", MFD_CLOEXEC)) < 0)
+        leave("cannot make files in memory");
     house->fine_stamps = find_stamps(house->listings[0]);
 }

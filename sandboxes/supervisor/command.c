@@ -77,23 +77,32 @@ static int places_full(const struct house *house)
     return 0;
 }
 
+struct spent {
+    uint64_t time, cpu; /* microseconds */
+};
+
 static void answer_result(struct answer *answer, const struct house *house, enum ending ending, uint32_t code,
-                          uint64_t microseconds, struct stream streams[STREAMS])
+                          const struct spent *spent, struct stream streams[STREAMS])
 {
-    struct rusage usage;
-    getrusage(RUSAGE_CHILDREN, &usage);
     for (int i = 0; i < STREAMS; i++)
         answer_rest(answer, streams + i);
     answer_u32(answer, STREAMS);
     answer_u32(answer, ending);
     answer_u32(answer, code);
     answer_u32(answer, (uint32_t)places_full(house));
-    answer_u64(answer, microseconds);
-    answer_u64(answer, (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
-                           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
+    answer_u64(answer, spent->time);
+    answer_u64(answer, spent->cpu);
     for (int i = 0; i < STREAMS; i++)
         answer_stream(answer, streams + i);
-    answer_end(answer);
+}
+
+/* CPU time of all that is dead below this helper, microseconds. */
+static uint64_t cpu_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 struct watch {
@@ -104,14 +113,21 @@ struct watch {
     uint64_t deadline;
 };
 
+/* Signals that were for the command before this one are none of this one's. */
 static int watch_children(void)
 {
+    static int signals = -1;
+    struct signalfd_siginfo information;
     sigset_t watched;
+    while (signals >= 0 && read(signals, &information, sizeof information) > 0)
+        ;
+    if (signals >= 0)
+        return signals;
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
     sigaddset(&watched, SIGTERM);
     sigprocmask(SIG_BLOCK, &watched, NULL);
-    return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void read_signals(struct watch *watch)
@@ -229,34 +245,53 @@ static void start_command(const struct house *house, const struct request *reque
     errno = error;
 }
 
-_Noreturn void serve_command(const struct house *house, const struct request *request)
+/* Answer, and say whether this helper waits for another request: one whose command was short, took no input, and left
+ * nothing behind. */
+static void answer_and_stay(struct answer *answer, const struct order *order, const struct watch *watch, uint64_t time,
+                            struct stream streams[STREAMS])
+{
+    if (time >= STAYING_MS * 1000u || watch->killed || watch->late || (order->flags & FLAG_STDIN)) {
+        answer_end(answer);
+        _exit(0);
+    }
+    answer_end_staying(answer);
+    for (int i = 0; i < STREAMS; i++)
+        close_stream(streams + i);
+    free(order->arguments);
+    free(order->environment);
+}
+
+void serve_command(const struct house *house, const struct request *request)
 {
     static struct answer answer;
     static struct order order;
     static struct stream streams[STREAMS];
     static struct feed feed;
     feed.from = feed.to = -1;
+    feed.open = 0;
+    feed.at = feed.used = 0;
     answer.request = request;
     if (read_order(request->payload, request->length, &order) < 0)
         _exit(1);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     struct watch watch = {.signals = watch_children()};
     long kills = read_oom_kills(house->oom_counter);
-    uint64_t began = now_us();
+    uint64_t began = now_us(), cpu = cpu_us();
     watch.deadline = began + order.microseconds;
     start_command(house, request, &order, &watch, streams, &feed);
     if (watch.main < 0) {
-        answer_result(&answer, house, NOT_STARTED, (uint32_t)errno, 0, streams);
+        answer_result(&answer, house, NOT_STARTED, (uint32_t)errno, &(struct spent){0}, streams);
+        answer_end(&answer);
         _exit(0);
     }
     follow(&watch, request, &feed, streams);
     end_tree(&watch);
-    uint64_t took = now_us() - began;
+    struct spent spent = {now_us() - began, cpu_us() - cpu};
     for (int i = 0; i < STREAMS; i++)
         for (size_t read = 0, more = 1; streams[i].descriptor >= 0 && more && read < DRAIN_MAX; read += more)
             more = pump(request, streams + i);
     uint32_t code;
     enum ending ending = judge(&watch, &code, read_oom_kills(house->oom_counter) > kills);
-    answer_result(&answer, house, ending, code, took, streams);
-    _exit(0);
+    answer_result(&answer, house, ending, code, &spent, streams);
+    answer_and_stay(&answer, &order, &watch, spent.time, streams);
 }

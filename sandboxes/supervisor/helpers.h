@@ -14,6 +14,8 @@ struct helper {
     pid_t pid;  /* 0 once it is reaped */
     int socket; /* -1 once the helper has closed its end */
     int used, answered, status;
+    int fed; /* something of a body went to it */
+    uint64_t began; /* milliseconds, as `milliseconds` tells */
     uint32_t id;
     long oom_kills;
     unsigned char *queue; /* the request's body that the helper has not taken yet */
@@ -30,11 +32,14 @@ extern int relieved; /* another one serves the sandbox from now on, and waits un
 
 extern time_t heard; /* when the host last spoke, on the clock that stands still while the machine sleeps */
 time_t seconds(clockid_t clock);
+uint64_t milliseconds(void);
 
 /* spare.c */
 int is_spare(pid_t pid);
 void note_spare_dead(pid_t pid);
+int spare_due(void);
 void make_spare(void);
+int keep_spare(pid_t pid, int socket);
 pid_t start_helper(uint32_t id, unsigned char *payload, size_t length, int *socket);
 
 /* host.c: what has come from the host and is not taken yet, and what goes to it */

@@ -12,6 +12,8 @@
 
 #include "tree.h"
 
+enum seen { UNSEEN, SEEN, LOST };
+
 /* An entry as it is kept, with its path behind it, padded to eight bytes. */
 struct kept {
     uint64_t size, modified, changed, inode;
@@ -46,7 +48,7 @@ static void mix(uint64_t v[4], uint64_t word, int rounds)
 }
 
 /* SipHash-1-3 with a key of its own: commands choose the names, and must not choose where they collide. */
-static uint64_t hash_path(const uint64_t key[2], const char *path, size_t length)
+uint64_t hash_path(const uint64_t key[2], const char *path, size_t length)
 {
     uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
                      key[1] ^ 0x7465646279746573u};
@@ -152,7 +154,7 @@ void listing_entry(struct listing *listing, struct answer *answer, const struct 
     if (listing->matches) {
         size_t at = look_up(listing, path, kept.length);
         if (listing->table[at]) {
-            listing->seen[at] = 1;
+            listing->seen[at] = SEEN;
             if (!memcmp(listing->before + 8 * (size_t)(listing->table[at] - 1), &kept, sizeof kept))
                 return;
         }
@@ -161,10 +163,30 @@ void listing_entry(struct listing *listing, struct answer *answer, const struct 
     answer_entry(answer, state, path);
 }
 
-static void answer_lost(struct listing *listing, struct answer *answer)
+/* A path that was looked at and is not there. */
+void listing_lost(struct listing *listing, const char *path)
+{
+    size_t at = look_up(listing, path, strlen(path));
+    if (listing->table[at])
+        listing->seen[at] = LOST;
+}
+
+/* What was not looked at is as it was. */
+void listing_carry(struct listing *listing)
 {
     for (size_t at = 0; at < listing->places; at++) {
         if (!listing->table[at] || listing->seen[at])
+            continue;
+        const struct kept *kept = (const void *)(listing->before + 8 * (size_t)(listing->table[at] - 1));
+        listing->seen[at] = SEEN;
+        keep_entry(listing, kept, kept->path);
+    }
+}
+
+static void answer_lost(struct listing *listing, struct answer *answer)
+{
+    for (size_t at = 0; at < listing->places; at++) {
+        if (!listing->table[at] || listing->seen[at] == SEEN)
             continue;
         const struct kept *kept = (const void *)(listing->before + 8 * (size_t)(listing->table[at] - 1));
         listing->differs = 1;

@@ -42,39 +42,68 @@ static void become_helper(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static _Noreturn void serve_request(int own, uint32_t id, unsigned char *payload, size_t length)
+/* Returns where this helper waits for another request. */
+static void serve_request(int own, uint32_t id, unsigned char *payload, size_t length)
 {
     struct request request = {id, own, payload + 1, length - 1};
-    if (payload[0] == ASK_RUN)
+    if (payload[0] == ASK_RUN) {
         serve_command(&house, &request);
+        return;
+    }
     dismiss_ready();
     serve_files(&house, (char)payload[0], &request);
 }
 
-/* In the spare helper: "u32 id, payload" comes as the first message. */
-static _Noreturn void await_request(int own)
+/* In a spare helper: "u32 id, payload" comes as a message, until the supervisor needs this helper no more. */
+static _Noreturn void await_requests(int own)
 {
     static unsigned char order[4 + CHUNK + 1];
-    ssize_t length;
-    become_helper();
-    get_ready(&house);
-    while ((length = recv(own, order, sizeof order - 1, 0)) < 0 && errno == EINTR)
-        ;
-    if (length <= 4)
-        _exit(1);
-    serve_request(own, get_u32(order), order + 4, (size_t)length - 4);
+    for (;;) {
+        ssize_t length;
+        get_ready(&house);
+        while ((length = recv(own, order, sizeof order - 1, 0)) < 0 && errno == EINTR)
+            ;
+        if (length <= 4)
+            _exit(length ? 1 : 0);
+        order[length] = 0;
+        serve_request(own, get_u32(order), order + 4, (size_t)length - 4);
+    }
+}
+
+/* Milliseconds until a spare helper is to be made: 0 is now, -1 not at all. One that serves a short request may be back
+ * sooner than another is made, and the making would take the CPU from what is waited for. */
+int spare_due(void)
+{
+    uint64_t now = milliseconds(), latest = 0;
+    if (relieved || spare.pid)
+        return -1;
+    for (size_t i = 0; i < HELPERS; i++)
+        if (helpers[i].used && !helpers[i].answered && helpers[i].began > latest)
+            latest = helpers[i].began;
+    return latest + STAYING_MS > now ? (int)(latest + STAYING_MS - now) : 0;
+}
+
+/* Take a helper that has answered for the spare one; 0 where it is not needed. */
+int keep_spare(pid_t pid, int socket)
+{
+    if (relieved || spare.pid || !pid)
+        return 0;
+    spare.pid = pid;
+    spare.socket = socket;
+    return 1;
 }
 
 /* Where there is no process left for it, requests fork for themselves, and tell. */
 void make_spare(void)
 {
     int pair[2];
-    if (relieved || spare.pid || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return;
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        await_request(pair[1]);
+        become_helper();
+        await_requests(pair[1]);
     }
     close(pair[1]);
     if (pid < 0)
@@ -110,6 +139,7 @@ static pid_t fork_helper(uint32_t id, unsigned char *payload, size_t length, int
         close(pair[0]);
         become_helper();
         serve_request(pair[1], id, payload, length);
+        await_requests(pair[1]);
     }
     int error = errno;
     close(pair[1]);

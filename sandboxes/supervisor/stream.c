@@ -121,6 +121,14 @@ void open_stream(struct stream *stream, uint32_t number, uint32_t limit, int des
     digest_begin(&stream->digest);
 }
 
+void close_stream(struct stream *stream)
+{
+    if (stream->descriptor >= 0)
+        close(stream->descriptor);
+    free(stream->held);
+    free(stream->ring);
+}
+
 /* What the host does not have of the bytes within the limit. */
 void answer_rest(struct answer *answer, struct stream *stream)
 {

@@ -18,6 +18,7 @@ struct stream {
 
 void open_stream(struct stream *stream, uint32_t number, uint32_t limit, int descriptor);
 size_t pump(const struct request *request, struct stream *stream);
+void close_stream(struct stream *stream);
 void answer_rest(struct answer *answer, struct stream *stream);
 void answer_stream(struct answer *answer, struct stream *stream);
 

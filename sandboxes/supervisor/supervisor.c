@@ -50,6 +50,13 @@ time_t seconds(clockid_t clock)
     return now.tv_sec;
 }
 
+uint64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 static void watch_signals(void)
 {
     sigset_t watched;
@@ -102,7 +109,8 @@ static void open_request(uint32_t id, unsigned char *payload, size_t length)
         send_failed(id, 0, (uint32_t)errno, 0);
         return;
     }
-    *helper = (struct helper){.pid = pid, .socket = socket, .used = 1, .id = id, .oom_kills = oom_kills};
+    *helper = (struct helper){
+        .pid = pid, .socket = socket, .used = 1, .id = id, .oom_kills = oom_kills, .began = milliseconds()};
 }
 
 static void release_queue(struct helper *helper)
@@ -172,6 +180,7 @@ static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_
             break;
         queue_body(helper, payload, length);
         helper->complete = type == F_EOF;
+        helper->fed = 1;
         feed_helper(helper);
         break;
     case F_KILL:
@@ -226,8 +235,19 @@ static void pass_answer(struct helper *helper)
         helper->socket = -1;
         return;
     }
-    helper->answered |= get_u32(frame + 4) == F_END;
+    uint32_t type = get_u32(frame + 4);
+    if (type == (F_END | F_STAYS))
+        put_u32(frame + 4, F_END);
     pass_frames(frame, (size_t)length);
+    helper->answered |= (type & ~F_STAYS) == F_END;
+    /* What it was sent of a body may still lie before it: then it cannot have another request. */
+    if (type == (F_END | F_STAYS) && !helper->fed && keep_spare(helper->pid, helper->socket)) {
+        release_queue(helper);
+        helper->used = 0;
+    } else if (type == (F_END | F_STAYS)) {
+        close(helper->socket);
+        helper->socket = -1;
+    }
 }
 
 static void reap(void)
@@ -289,7 +309,8 @@ static void serve(void)
             polls[2 + i].fd = helper->used ? helper->socket : -1;
             polls[2 + i].events = (short)(POLLIN | (helper->at < helper->queued ? POLLOUT : 0));
         }
-        if (poll(polls, 2 + HELPERS, time_left()) < 0 && errno != EINTR)
+        int left = time_left(), due = spare_due();
+        if (poll(polls, 2 + HELPERS, due >= 0 && due < left ? due : left) < 0 && errno != EINTR)
             leave("cannot wait");
         if (polls[1].revents)
             reap();
@@ -307,7 +328,8 @@ static void serve(void)
         if (polls[0].revents)
             read_host();
         take_frames();
-        make_spare();
+        if (spare_due() == 0)
+            make_spare();
     }
 }
 
@@ -332,7 +354,7 @@ int main(int count, char **arguments)
     give_up_privileges();
     house.oom_counter = open_oom_counter();
     open_listings(&house);
-    make_home(house.user);
+    make_home(&house);
     if (getpid() != 1 && (kill(1, SIGUSR1) < 0 || kill_below(1, NULL, ORPHAN_SECONDS) < 0))
         leave("what runs cannot be killed");
     watch_signals();

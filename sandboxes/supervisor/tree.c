@@ -94,13 +94,17 @@ int open_root(struct answer *answer, const char *path, int make)
     return directory;
 }
 
-static void list_directory(struct listing *listing, struct answer *answer, int directory, char *path, size_t length)
+static void list_directory(const struct house *house, struct listing *listing, struct answer *answer, int directory,
+                           char *path, size_t length)
 {
+    watch_directory(house, directory, path);
     DIR *entries = fdopendir(directory);
     if (!entries)
         answer_error(answer, errno, path);
     for (struct dirent *entry; (entry = readdir(entries));) {
         const char *name = entry->d_name;
+        if (!strcmp(name, ".git"))
+            watch_nothing();
         if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, ".git"))
             continue;
         size_t size = strlen(name), at = length + (length > 0);
@@ -115,10 +119,11 @@ static void list_directory(struct listing *listing, struct answer *answer, int d
                 answer_error(answer, errno, path);
         } else {
             listing_entry(listing, answer, &state, path);
+            watch_entry(&state);
             if (S_ISDIR(state.st_mode)) {
                 int below = open_directory(directory, name);
                 if (below >= 0)
-                    list_directory(listing, answer, below, path, at + size);
+                    list_directory(house, listing, answer, below, path, at + size);
                 else if (errno != ENOENT) /* it is no directory any more: the host looks again */
                     answer_error(answer, errno == ENOTDIR || errno == ELOOP ? ESTALE : errno, path);
             }
@@ -128,14 +133,19 @@ static void list_directory(struct listing *listing, struct answer *answer, int d
     closedir(entries);
 }
 
+int on_tmpfs(int root)
+{
+    struct statfs system;
+    return fstatfs(root, &system) == 0 && system.f_type == TMPFS;
+}
+
 /* Whatever changes after this answer must get another stamp than the one in it. Where every look at a file makes the
  * next change's stamp a new one (`fine_stamps`), it will; else wait until the clock that stamps files has left
  * the newest stamp behind: a tick is up to 10 ms. */
 void outlast(const struct house *house, int root)
 {
     struct timespec now, rest = {0, 300000};
-    struct statfs system;
-    if (house->fine_stamps && fstatfs(root, &system) == 0 && system.f_type == TMPFS)
+    if (house->fine_stamps && on_tmpfs(root))
         return;
     do {
         clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -144,23 +154,65 @@ void outlast(const struct house *house, int root)
     } while (nanosleep(&rest, NULL) == 0 && newest.tv_sec - now.tv_sec < 2); /* a stamp in the future: never mind */
 }
 
+/* Look only at what may have changed. Returns 0, with nothing answered, where that needs a look at everything. */
+static int look_again(struct listing *listing, struct answer *answer, int root)
+{
+    static struct place place;
+    struct change *change;
+    place.root = root;
+    place.directory = -1;
+    for (size_t at = 0; (change = next_change(&at));) {
+        const char *name;
+        int parent = find_place(&place, change->path, LOOK, &name);
+        if (parent >= 0 && fstatat(parent, name, &change->state, AT_SYMLINK_NOFOLLOW) == 0) {
+            if (S_ISDIR(change->state.st_mode) || change->state.st_nlink != 1)
+                return 0;
+        } else if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) {
+            change->lost = 1;
+        } else {
+            return 0;
+        }
+    }
+    forget_place(&place);
+    for (size_t at = 0; (change = next_change(&at));)
+        if (change->lost)
+            listing_lost(listing, change->path);
+        else
+            listing_entry(listing, answer, &change->state, change->path);
+    listing_carry(listing);
+    return 1;
+}
+
 /* "*\0" or, where only differences follow, "~\0"; entries and "-PATH\0" for what is lost; "=\0". */
 void list_tree(const struct house *house, struct answer *answer, struct fields *fields)
 {
     static struct listing listing;
     char path[PATH_ROOM] = "";
-    uint32_t slot = field_u32(fields);
+    uint32_t asked = field_u32(fields), slot = asked & ~LIST_WATCHED;
     uint64_t known = field_u64(fields), number = field_u64(fields);
     const char *name = field_text(fields);
     if (!fields->ok || slot >= LISTINGS)
         _exit(1);
     int root = open_root(answer, name, 0), kept = dup(root);
     listing_begin(&listing, house->listings[slot], known);
-    while (fields->at < fields->end)
-        listing_doubt(&listing, field_text(fields));
+    int few = slot == 0 && (asked & LIST_WATCHED) && listing.matches;
+    while (fields->at < fields->end) {
+        const char *doubted = field_text(fields);
+        listing_doubt(&listing, doubted);
+        few = few && note_change(doubted);
+    }
     answer_add(answer, listing.matches ? "~" : "*", 2);
-    list_directory(&listing, answer, root, path, 0);
-    listing_end(&listing, answer, number);
+    if (few && watch_changes(house, known) && look_again(&listing, answer, root)) {
+        listing_end(&listing, answer, number);
+        watch_on(house, number);
+    } else {
+        if (slot == 0)
+            watch_begin(house, root);
+        list_directory(house, &listing, answer, root, path, 0);
+        listing_end(&listing, answer, number);
+        if (slot == 0)
+            watch_end(house, number);
+    }
     outlast(house, kept);
     answer_add(answer, "=", 2);
 }
@@ -207,8 +259,9 @@ int find_place(struct place *place, const char *path, enum purpose purpose, cons
             at[size] = '/';
         at += size + 1;
     }
-    if (directory >= 0 && purpose != LOOK)
-        fchmod(directory, 0755);
+    struct stat state;
+    if (directory >= 0 && purpose != LOOK && fstat(directory, &state) == 0 && (state.st_mode & 0777) != 0755)
+        fchmod(directory, 0755); /* only then: who watches the directory hears of it */
     place->directory = directory;
     return directory;
 }

@@ -32,7 +32,12 @@
 #define F_PONG 9u
 #define F_HELLO 10u /* u32: WIRE_VERSION */
 
-#define LISTINGS 2 /* roots of which the last listing is kept */
+/* From a helper to the supervisor only: with F_END, this helper waits for another request. */
+#define F_STAYS 0x100u
+#define STAYING_MS 20 /* a helper whose command took longer ends with it: meanwhile another one waits in its place */
+
+#define LISTINGS 2 /* roots of which the last listing is kept; the first one's directories are watched */
+#define LIST_WATCHED 0x100u /* with a root's number: nobody was at work while the listing before was made */
 
 #define EXIT_TREE_LIVES 99 /* a helper could not kill its command: the sandbox ends */
 
@@ -54,6 +59,7 @@ struct house {
     const char *const *places; /* writable file systems, NULL at the end: looked at for "disk full" */
     int oom_counter;      /* descriptor of the control group's file that counts kills, or -1 */
     int listings[LISTINGS]; /* descriptors of files in memory: what roots held when they were listed last */
+    int events, watched;  /* the kernel's events about watched directories, or -1; which these are, in memory */
     int fine_stamps;      /* a change that follows a look at a file always shows in its stamp */
 };
 
@@ -78,6 +84,7 @@ void answer_u64(struct answer *answer, uint64_t value);
 void answer_number(struct answer *answer, uint64_t value, unsigned base, char after);
 void answer_flush(struct answer *answer); /* what is there goes out now, and more follows */
 void answer_end(struct answer *answer);
+void answer_end_staying(struct answer *answer);
 
 /* Fields of a payload, in order; `ok` falls to 0 at the first that is not there. */
 struct fields {
@@ -97,11 +104,11 @@ long read_oom_kills(int descriptor);
 _Noreturn void leave(const char *why);
 /* beginning.c */
 void give_up_privileges(void);
-void make_home(uid_t user);
+void make_home(struct house *house);
 int open_oom_counter(void);
 void open_listings(struct house *house);
-/* command.c */
-_Noreturn void serve_command(const struct house *house, const struct request *request);
+/* command.c: returns where the helper waits for another request */
+void serve_command(const struct house *house, const struct request *request);
 /* start.c: a process that waits to become a command */
 void get_ready(const struct house *house);
 void dismiss_ready(void);

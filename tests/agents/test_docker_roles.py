@@ -13,6 +13,7 @@ from assay.agents.protocol import Finished
 from assay.records.entries import EntryKind
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
 from assay.sandboxes.docker import DockerProvider
+from assay.sandboxes.protocol import Filling
 from assay.sandboxes.supervised import SupervisedSandbox
 
 pytestmark = pytest.mark.docker
@@ -86,8 +87,10 @@ async def test_a_container_that_is_killed_costs_only_the_call(bench: Bench) -> N
     class Killing(DockerProvider):
         """Kills the first container as soon as the command runs in it."""
 
-        async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> SupervisedSandbox:
-            sandbox = await super().open(profile, owner)
+        async def open(
+            self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None = None
+        ) -> SupervisedSandbox:
+            sandbox = await super().open(profile, owner, filling)
             containers.append(sandbox.id)
             if len(containers) == 1:
                 asyncio.get_running_loop().create_task(self.kill(sandbox))

@@ -14,7 +14,7 @@ from assay.errors import SandboxLost
 from assay.records.sandboxes import Image, Reaped, SandboxOwner, SandboxProfile
 from assay.records.verdicts import VerdictStatus
 from assay.sandboxes.owners import LABEL
-from assay.sandboxes.protocol import Sandbox, SandboxProvider, WorkKeeper
+from assay.sandboxes.protocol import Filling, Sandbox, SandboxProvider, WorkKeeper
 
 from .conftest import BASE, FIXED, NEW_TEST, World, case
 
@@ -34,7 +34,7 @@ class Counting:
     async def image(self, profile: SandboxProfile) -> Image:
         return await self._inner.image(profile)
 
-    async def open(self, profile: SandboxProfile, owner: SandboxOwner) -> Sandbox:
+    async def open(self, profile: SandboxProfile, owner: SandboxOwner, filling: Filling | None = None) -> Sandbox:
         if self.stop_at is not None and len(self.opened) >= self.stop_at:
             raise asyncio.CancelledError
         self.opened.append(owner.step)
@@ -42,11 +42,11 @@ class Counting:
         if self.lose[purpose] > 0:
             self.lose[purpose] -= 1
             raise SandboxLost
-        return await self._inner.open(profile, owner)
+        return await self._inner.open(profile, owner, filling)
 
-    def prepare(self, profile: SandboxProfile, count: int) -> None:
+    def prepare(self, profile: SandboxProfile, count: int, filling: Filling | None = None) -> None:
         self.prepared.append(count)
-        self._inner.prepare(profile, count)
+        self._inner.prepare(profile, count, filling)
 
     async def reap(self, keeper: WorkKeeper | None = None) -> Reaped:
         return await self._inner.reap(keeper)

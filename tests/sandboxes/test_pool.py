@@ -15,10 +15,14 @@ import docker
 import pytest
 from tests.sandboxes.engines import WatchedEngine
 
+from assay.errors import SandboxRefused
 from assay.records.sandboxes import Limits, SandboxOwner, SandboxProfile
+from assay.records.trees import REGULAR, TreeFile
 from assay.sandboxes import pool as pool_module
+from assay.sandboxes.conformance.trees import Blobs
 from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.owners import LABEL, read_owner
+from assay.sandboxes.protocol import Filling
 
 pytestmark = pytest.mark.docker
 
@@ -318,3 +322,57 @@ async def test_it_ends_with_its_owner(client: docker.DockerClient, profile: Sand
     process.send_signal(signal.SIGKILL)
     await process.wait()
     await until(client, 0, process.pid)
+
+
+async def test_a_tree_is_put_ahead(
+    provider: DockerProvider, engine: WatchedEngine, client: docker.DockerClient, profile: SandboxProfile
+) -> None:
+    """Who opens what was prepared with a tree gets it with the tree in it; other trees, and none, get another one."""
+    blobs = Blobs()
+    filling = Filling({"a/b": blobs.file(b"ahead")}, blobs)
+    provider.prepare(profile, 1, filling)
+    await settled(provider)
+    (ready,) = await until(client, 1)
+    assert len(provider._pool._all()) == 1
+    for other in (None, Filling({"a/b": blobs.file(b"other")}, blobs), Filling(filling.tree, blobs, root="/tmp/a")):
+        async with await provider.open(profile, OWNER, other) as opened:
+            assert opened.id != ready[:12]
+    same = Filling({"a/b": blobs.file(b"ahead")}, Blobs())  # nothing of it has to be read any more
+    async with await provider.open(profile, OWNER, same) as opened:
+        assert opened.id == ready[:12]
+        assert await opened.read("a/b") == b"ahead"
+        assert (await opened.take_tree()).tree == filling.tree
+    assert provider._pool._all() == [], "nobody holds the tree any more"
+
+
+async def test_a_tree_that_cannot_be_put_ahead_is_told_when_it_is_opened(
+    provider: DockerProvider, client: docker.DockerClient, profile: SandboxProfile
+) -> None:
+    """A blob that is missing leaves no container and a pool that works; whoever opens the sandbox meets the error."""
+    missing = Filling({"a": TreeFile(REGULAR, "0" * 40)}, Blobs())
+    outside = Filling({"a/../b": TreeFile(REGULAR, "0" * 40)}, Blobs())
+    for broken, error in ((missing, KeyError), (outside, SandboxRefused)):
+        provider.prepare(profile, 1, broken)
+        await settled(provider)
+        with pytest.raises(error):
+            await provider.open(profile, OWNER, broken)
+    await until(client, 0)
+    provider.prepare(profile, 1)
+    await settled(provider)
+    await until(client, 1)
+
+
+async def test_few_trees_are_put_ahead(
+    provider: DockerProvider, client: docker.DockerClient, profile: SandboxProfile
+) -> None:
+    """However many trees are announced, two sandboxes wait with one; the next is put when one of these is taken."""
+    blobs = Blobs()
+    fillings = [Filling({"a": blobs.file(b"%d" % number)}, blobs) for number in range(4)]
+    for filling in fillings:
+        provider.prepare(profile, 1, filling)
+    await settled(provider)
+    await until(client, pool_module.AHEAD)
+    async with await provider.open(profile, OWNER, fillings[0]) as opened:
+        assert await opened.read("a") == b"0"
+        await settled(provider)
+        await until(client, pool_module.AHEAD + 1)

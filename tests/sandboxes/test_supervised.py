@@ -13,6 +13,7 @@ from tests.sandboxes.test_channel import Peer, settle
 
 from assay.errors import DiskFull, SandboxLost
 from assay.records.sandboxes import Image, SandboxProfile, TimedOut
+from assay.records.trees import REGULAR, TreeFile, blob_id
 from assay.sandboxes import channel as channel_module
 from assay.sandboxes.channel import Channel
 from assay.sandboxes.frames import Frame, encode_frame
@@ -21,6 +22,13 @@ from assay.sandboxes.supervised import SupervisedSandbox
 AGAIN = struct.pack("<III", 0, errno.EAGAIN, 0)
 KILLED = struct.pack("<III", 9, 0, 0)
 STARVED = struct.pack("<III", 9, 0, 1)
+
+
+class Blobs(dict[str, bytes]):
+    """Contents by id."""
+
+    def read(self, oid: str) -> bytes:
+        return self[oid]
 
 
 class WatchedPeer(Peer):
@@ -83,6 +91,19 @@ async def test_a_write_waits_for_a_process(played: PlayedSandbox) -> None:
     ]
     played.answer(2, Frame.END, b"+")
     await writing
+
+
+async def test_a_put_waits_for_a_process(played: PlayedSandbox) -> None:
+    """Where all processes are used up, a tree is put once there is one, and put whole: that is no full disk."""
+    oid = blob_id(b"content")
+    putting = asyncio.ensure_future(played.sandbox.put_tree({"file": TreeFile(REGULAR, oid)}, Blobs({oid: b"content"})))
+    await played.opened(1)
+    played.answer(1, Frame.FAILED, AGAIN)
+    await played.opened(2)
+    body = b"".join(payload for number, kind, payload in played.peer.frames if (number, kind) == (2, Frame.DATA))
+    assert body.endswith(b"content.")
+    played.answer(2, Frame.END, b"f 644 7 1 1 1 file\0=\0")
+    await putting
 
 
 async def test_a_killed_helper_is_no_full_disk(played: PlayedSandbox) -> None:
