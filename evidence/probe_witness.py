@@ -14,10 +14,13 @@ ALIKE: Final = "answers the same whether a test runs or not"
 
 def program_of(call: Call) -> str:
     """Return one line of Python that does a call, and prints what it gives and what it leaves of its arguments."""
+    first = (f"placed, named = {call.before}", "call(*placed, **named)") if call.before else ()
     lines = (
         f"from {call.module} import {call.name.split('.')[0]}",
+        f"call = {call.target}",
+        *first,
         f"placed, named = {call.arguments}",
-        f"result = {call.target}(*placed, **named)",
+        "result = call(*placed, **named)",
         "print(list(result) if hasattr(result, '__next__') else repr(result))",
         "print('arguments after it:', placed, named)",
     )

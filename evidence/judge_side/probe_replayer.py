@@ -205,6 +205,8 @@ def answer_of(module: object, call: dict[str, Any], calling: Calling) -> tuple[s
         return "missing", ""
     except BaseException as error:  # noqa: BLE001 - making the object is judged code
         return "unmade", type(error).__name__
+    if call["before"]:
+        call_first(function, call["before"], calling)
     placed, named = literal_eval(call["arguments"])
     try:
         signature(function).bind(*placed, **named)
@@ -225,6 +227,17 @@ def answer_of(module: object, call: dict[str, Any], calling: Calling) -> tuple[s
         return kind, f"({literal(result)}, {literal([placed, named])})"
     except NotPlain:
         return "opaque", type(result).__name__
+
+
+def call_first(function: Any, arguments: str, calling: Calling) -> None:
+    """Call a function and take everything from an iterator that it gives; whatever comes of it is not asked."""
+    placed, named = literal_eval(arguments)
+    try:
+        result = calling(function, placed, named)
+        if hasattr(type(result), "__next__"):
+            calling(list, (islice(result, MOST_ITEMS),), {})
+    except BaseException:  # noqa: BLE001, S110 - what judged code raises here is asked for by a call of its own
+        pass
 
 
 def resolve(module: object, name: str, made: str, calling: Calling) -> Any:
