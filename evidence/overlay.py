@@ -24,7 +24,8 @@ from assay.store.git import lay_over
 
 _TESTS: Final = frozenset({FileClass.TEST, FileClass.HARNESS})
 _TESTS_INSIDE: Final = re.compile(rb"^\s*(?:async\s+)?def\s+test|^\s*class\s+Test|\bTestCase\b", re.MULTILINE)
-_PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED})
+_PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED, FileClass.TEST})
+"""Classes of what is program where it is not on the judge's side; a test's name may be a module's."""
 
 
 class Division:

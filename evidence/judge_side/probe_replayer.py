@@ -35,10 +35,11 @@ if TYPE_CHECKING:
         passes_of,
         put_on,
         variables_for,
+        within,
     )
     from assay.evidence.judge_side.probe_values import LONGEST, NotPlain, literal
 else:
-    from probe_dress import PLAIN, TEST, calling_for, passes_of, put_on, variables_for
+    from probe_dress import PLAIN, TEST, calling_for, passes_of, put_on, variables_for, within
     from probe_values import LONGEST, NotPlain, literal  # it lies beside this file in the sandbox
 
 MOST_ITEMS: Final = 200
@@ -136,12 +137,16 @@ def work() -> None:
     sys.path[:] = [*paths, *(path for path in sys.path if path not in (here, ""))]
     os.environ["PYTHONPATH"] = task["path"]
     until = monotonic() + task["seconds"]
-    for module, calls in task["groups"].items():
-        child = fork()
-        if child == 0:
-            do_calls(answers, module, calls, task["dress"], until)
-            _exit(0)
-        waitpid(child, 0)
+
+    def do_groups() -> None:
+        for module, calls in task["groups"].items():
+            child = fork()
+            if child == 0:
+                do_calls(answers, module, calls, task["dress"], until)
+                _exit(0)
+            waitpid(child, 0)
+
+    within(task["dress"], do_groups)
     _exit(0)
 
 
