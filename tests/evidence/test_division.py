@@ -30,7 +30,8 @@ BASE = {
     "stats/trial_test.py": "def test_trial():\n    pass\n",
     "stats/report.py": (
         '"""Reads notes.md."""\nfrom pathlib import Path\nfrom stats.ab_test import better\n'
-        "from .trial_test import test_trial\nimport helpers\nTEXT = Path(__file__).with_name('report.md')\nprint('see README.md')\n"
+        "from .trial_test import test_trial\nimport helpers\nTEXT = Path(__file__).with_name('report.md')\n"
+        "print('see README.md')\n"
     ),
     "stats/report.md": "{name}\n",
     "notes.md": "notes\n",
