@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from assay.app.service import CHECK
 from assay.app.trusted import trusted_tree
 from assay.app.wiring import House
 from assay.errors import ConfigurationError, StoreCorrupt, UsageError
+from assay.evidence.overlay import Division
 from assay.evidence.protocol import Case, TrustedTests
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings
@@ -27,6 +30,9 @@ from assay.records.tickets import Ticket
 from assay.records.verdicts import Verdict
 from assay.reports.facts import CheckFacts, HowTo
 
+_MODULE: Final = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
+_DATA: Final = (".ini", ".toml", ".cfg", ".json", ".txt", ".yaml", ".yml", ".csv", ".snap", ".out", ".golden")
+"""Ends of names of what belongs to tests and holds none."""
 _LONGEST_CLAIM: Final = 1_000_000
 """Bytes of a claim."""
 
@@ -98,7 +104,9 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     bare = settings
     settings = await house.provided(settings, base, {settings.proof.sandbox}, brought_by=head)
     changes = await house.git.diff(base, head)
-    claim = Claim(id=change.id, author="change", base=base, head=head, draft=_draft(change, changes, settings))
+    division = Division(settings, house.git.contents, await house.git.tree(base), await house.git.tree(head))
+    draft = await asyncio.to_thread(_draft, change, division, pinned=_only_pins(changes, settings))
+    claim = Claim(id=change.id, author="change", base=base, head=head, draft=draft)
     requirements = tuple(
         Requirement(id=f"R{number}", text=text)
         for number, text in enumerate(change.ticket.acceptance if change.ticket else (), start=1)
@@ -126,26 +134,45 @@ async def check(house: House, change: Change, settings: Settings) -> tuple[Verdi
     return claimed.verdict, facts
 
 
-def _draft(change: Change, changes: Sequence[FileChange], settings: Settings) -> ClaimDraft:
+def _draft(change: Change, division: Division, *, pinned: bool) -> ClaimDraft:
     if isinstance(change.claim, ClaimDraft):
         return change.claim.model_copy(update={"kind": change.kind}) if change.kind is not None else change.claim
     return ClaimDraft(
-        kind=change.kind or infer_kind(changes, settings),
+        kind=change.kind
+        or infer_kind(
+            division.changed_program(),
+            division.changed_tests(),
+            stated=change.tests is not None or change.held_out is not None,
+            pinned=pinned,
+        ),
         statement=change.claim
         or f"{change.base}..{change.head} breaks nothing that worked, and its own tests hold and can fail",
     )
 
 
-def infer_kind(changes: Sequence[FileChange], settings: Settings) -> ClaimKind:
-    """Return what a change most likely claims to be, from the files that it touches and nothing else."""
-    touched = {classify(change.path, settings) for change in changes}
-    if FileClass.LOCK in touched and touched <= {FileClass.LOCK, FileClass.MIXED, FileClass.DOCS}:
+def infer_kind(
+    program: Sequence[str], tests: Sequence[str], *, stated: bool = False, pinned: bool = False
+) -> ClaimKind:
+    """Return what a change most likely claims to be, from the files that it touches and nothing else.
+
+    Args:
+        program: files of the program that differ in more than comments, docstrings and formatting.
+        tests: files of the tests and what belongs to them.
+        stated: whether trusted tests state what it is to do: then it does not only leave things as they were.
+        pinned: whether nothing changes but which versions of other people's code are used.
+    """
+    if pinned:
         return ClaimKind.DEPENDENCY
-    if touched <= {FileClass.DOCS}:
-        return ClaimKind.DOCS
-    if FileClass.SOURCE not in touched and FileClass.TEST in touched:
+    if program:
+        return ClaimKind.FIX if stated or tests else ClaimKind.REFACTOR
+    if any(not path.endswith(".py") or _MODULE.search(path) for path in tests if not path.endswith(_DATA)):
         return ClaimKind.TESTS
-    return ClaimKind.FIX if FileClass.TEST in touched else ClaimKind.REFACTOR
+    return ClaimKind.REFACTOR if tests else ClaimKind.DOCS
+
+
+def _only_pins(changes: Sequence[FileChange], settings: Settings) -> bool:
+    touched = {classify(change.path, settings) for change in changes}
+    return FileClass.LOCK in touched and touched <= {FileClass.LOCK, FileClass.MIXED, FileClass.DOCS}
 
 
 def _how_to(check: str, verdict: Verdict) -> tuple[HowTo, ...]:

@@ -18,7 +18,7 @@ def importers(sources: Mapping[str, bytes], changed: frozenset[str]) -> frozense
 
     A module is known by the end of its path, so that it does not matter from which folder it is imported.
     """
-    named = {path: frozenset(_imported(path, data)) for path, data in sources.items()}
+    named = {path: frozenset(imported_names(path, data)) for path, data in sources.items()}
     reached, fresh = changed, changed
     while fresh:
         names = {name for path in fresh for name in _names(path)}
@@ -48,7 +48,8 @@ def _names(path: str) -> Iterator[str]:
     yield from (".".join(parts[n:]) for n in range(len(parts)))
 
 
-def _imported(path: str, data: bytes) -> Iterator[str]:
+def imported_names(path: str, data: bytes) -> Iterator[str]:
+    """Yield the dotted names that a file imports or may import; relative ones from the tree's root."""
     tree = parse(data)
     for node in ast.walk(tree) if tree is not None else ():
         match node:

@@ -15,11 +15,13 @@ from assay.evidence.grounds import Open, counting_ids
 from assay.evidence.held_out import ids_of, subject_of
 from assay.evidence.matrix import brought_ids, needed_ids
 from assay.evidence.outside import Outside, outside_of, reason_of
-from assay.evidence.twin_runs import Twin, blind_value, read_twin, twin_of
+from assay.evidence.twin_runs import Twin, blind_value, loosened_fields, read_twin, twin_of
 from assay.records.claims import ClaimKind
 from assay.records.verdicts import Level
 
 _ORDER: Final[tuple[Level, ...]] = ("C", "B", "A")
+_RANKS: Final = {Twin.WORKS: 2, Twin.WORD: 1}
+"""What a twin shows; the others show nothing."""
 
 
 def weakest(*levels: Level) -> Level:
@@ -59,7 +61,7 @@ def _parts(book: Book) -> Iterator[tuple[Level, str]]:
         case ClaimKind.FIX | ClaimKind.FEATURE if not facts.case.requirements:
             counting = counting_ids(book)
             twins = [twin_of(book, s, i) for i in counting for s in (Subject.BROUGHT, Subject.REGRESSION)]
-            if counting and Twin.WORKS not in twins:
+            if counting and not {Twin.WORKS, Twin.WORD} & set(twins):
                 yield "C", "no test that fails without the change fails when its expectations are perturbed"
             else:
                 own = set(brought_ids(book))
@@ -69,7 +71,7 @@ def _parts(book: Book) -> Iterator[tuple[Level, str]]:
             for test in brought_ids(book):
                 if head is not None and head.stand(test) is Standing.PASSED:
                     twin = twin_of(book, Subject.BROUGHT, test)
-                    works = twin is Twin.WORKS
+                    works = twin in (Twin.WORKS, Twin.WORD)
                     yield _outside(book, [(Subject.BROUGHT, test)]) if works else ("C", f"{test} {twin.value}")
         case _:
             return
@@ -83,7 +85,7 @@ def _requirement(book: Book, requirement: str) -> tuple[Level, str]:
     for subject, test in ids:
         twin = twin_of(book, subject, test)
         if twin is not Twin.WORKS:
-            value = f" ({blind_value(book, subject, test)})" if twin is Twin.BLIND else ""
+            value = f" ({blind_value(book, subject, test)})" if twin in (Twin.BLIND, Twin.WORD) else ""
             return "C", f"{_name(subject, test)} {twin.value}{value}"
     if not any(s.held_out for s in stated):
         return "B", "no held-out test states it"
@@ -115,10 +117,15 @@ def _regression(book: Book) -> tuple[Level, str]:
         return "C", "the base's tests were not run with perturbed expectations"
     secret = book.facts.secret
     kept = set(needed_ids(book))
-    able = [i for i in head.evidence.expected if i in kept and read_twin(base, i, secret) is Twin.WORKS]
-    lost = [i for i in able if read_twin(head, i, secret) is not Twin.WORKS]
-    if lost:
-        return "C", f"{lost[0]} {read_twin(head, lost[0], secret).value}, and did not at the base"
+    ranks = {i: _RANKS.get(read_twin(base, i, secret), 0) for i in head.evidence.expected if i in kept}
+    able = [i for i, rank in ranks.items() if rank]
+    for test in able:
+        twin = read_twin(head, test, secret)
+        if _RANKS.get(twin, 0) < ranks[test]:
+            value = blind_value(book, Subject.REGRESSION, test)
+            return "C", f"{test} {twin.value}{f' ({value})' if value else ''}, and did not at the base"
+        if fields := loosened_fields(base, head, test):
+            return "C", f"{test} no longer sees {', '.join(fields)}: equality told other values apart at the base"
     if not able and _rests_on_regression(book):
         return "C", "no test of the base fails when its expectations are perturbed"
     return _outside(book, [(Subject.REGRESSION, i) for i in able])

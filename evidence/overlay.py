@@ -6,10 +6,14 @@ its own tests.
 
 from __future__ import annotations
 
+import ast
+import posixpath
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from assay.evidence.controls import same_program
+from assay.evidence.controls import same_program, without_docstrings
+from assay.evidence.imports import imported_names
 from assay.evidence.syntax import parse
 from assay.policies.harness import harness_settings
 from assay.policies.paths import FileClass, classify
@@ -19,7 +23,9 @@ from assay.records.trees import EXECUTABLE, GITLINK, REGULAR, Contents, Tree
 from assay.store.git import lay_over
 
 _TESTS: Final = frozenset({FileClass.TEST, FileClass.HARNESS})
-_PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED})
+_TESTS_INSIDE: Final = re.compile(rb"^\s*(?:async\s+)?def\s+test|^\s*class\s+Test|\bTestCase\b", re.MULTILINE)
+_PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED, FileClass.TEST})
+"""Classes of what is program where it is not on the judge's side; a test's name may be a module's."""
 
 
 class Division:
@@ -34,11 +40,13 @@ class Division:
 
     def __init__(self, settings: Settings, contents: Contents, base: Tree, head: Tree) -> None:
         self._settings = settings
+        self._project = settings.project
         self._contents = contents
         self._base = base
         self._head = head
         self._classes: dict[str, FileClass] = {}
         self._texts: dict[tuple[Side, FileClass], bytes] = {}
+        self._named: frozenset[str] | None = None
         self._changed = tuple(sorted(p for p in base.keys() | head.keys() if base.get(p) != head.get(p)))
 
     def is_judge_side(self, path: str) -> bool:
@@ -46,7 +54,7 @@ class Division:
 
         Names decide, and where they leave it open, who uses the file: one that holds test configuration beside other
         settings does unless that part of it stayed as it was; data does if the base's tests name it and its program
-        does not; a new module with a test's name does not if the program imports it.
+        does not; a module with a test's name does not if the program imports it and it holds no test.
         """
         match self._class(path):
             case FileClass.MIXED:
@@ -99,8 +107,12 @@ class Division:
         return {p: self._contents.read(tree[p].oid) for p in paths if p in tree and p.endswith(suffixes)}
 
     def _class(self, path: str) -> FileClass:
+        """Return what a file is; documentation that the base's program names is its data."""
         if path not in self._classes:
-            self._classes[path] = classify(path, self._settings)
+            kind = classify(path, self._settings)
+            self._classes[path] = kind
+            if kind is FileClass.DOCS and path in self._changed and self._is_read(path):
+                self._classes[path] = FileClass.SOURCE
         return self._classes[path]
 
     def _same_harness(self, path: str) -> bool:
@@ -125,12 +137,43 @@ class Division:
         return any(name in tests for name in names) and not any(name in program for name in names)
 
     def _is_imported(self, path: str) -> bool:
-        """Return whether a module that only the head has is imported by the head's program."""
-        if path in self._base or path not in self._head or not path.endswith(".py"):
+        """Return whether a module with a test's name is part of the program, which imports it.
+
+        Of what the base holds, the base's program says so, and only of a module without tests: `ab_test.py` may compare
+        samples. Of what only the head has, the head's program does.
+        """
+        if not path.endswith(".py"):
+            return False
+        if path in self._base:
+            return not _TESTS_INSIDE.search(self._contents.read(self._base[path].oid)) and self._is_used(path)
+        if path not in self._head:
             return False
         module = re.escape(path.rsplit("/", 1)[-1].removesuffix(".py").encode(errors="surrogateescape"))
         pattern = rb"^\s*(?:from|import)\b[^#\n]*\b" + module + rb"\b"
         return re.search(pattern, self._python("head", FileClass.SOURCE), re.MULTILINE) is not None
+
+    def _is_used(self, path: str) -> bool:
+        """Return whether a module of the base's program imports this one by its whole name."""
+        roots = (posixpath.normpath(posixpath.join(self._project.root, r)) for r in self._project.source_roots)
+        inside = {path, *(posixpath.relpath(path, root) for root in roots if path.startswith(f"{root}/"))}
+        names = {p.removesuffix(".py").replace("/", ".") for p in inside}
+        return any(names & set(imported_names(p, self._contents.read(self._base[p].oid))) for p in self._sources())
+
+    def _is_read(self, path: str) -> bool:
+        """Return whether the base's program names this text by a path, as what reads it does."""
+        if path not in self._base:
+            return False
+        if self._named is None:
+            trees = (parse(self._contents.read(self._base[p].oid)) for p in self._sources())
+            self._named = frozenset(name for tree in trees if tree is not None for name in _paths_named(tree))
+        return path.rsplit("/", 1)[-1] in self._named
+
+    def _sources(self) -> tuple[str, ...]:
+        """Return the modules of the base's program; `setup.py` is none, for nothing of it is there at run time."""
+        plain = (p for p, f in self._base.items() if p.endswith(".py") and f.mode in (REGULAR, EXECUTABLE))
+        return tuple(
+            p for p in plain if classify(p, self._settings) is FileClass.SOURCE and posixpath.basename(p) != "setup.py"
+        )
 
     def _python(self, side: Side, kind: FileClass) -> bytes:
         """Return all Python files of one class in one tree, one after the other."""
@@ -147,3 +190,10 @@ class Division:
             return False
         old, new = parse(self._contents.read(before.oid)), parse(self._contents.read(after.oid))
         return old is not None and new is not None and same_program(old, new)
+
+
+def _paths_named(tree: ast.Module) -> Iterator[str]:
+    """Yield the last parts of what may be paths among a module's texts: those without blanks that are no docstrings."""
+    for node in ast.walk(without_docstrings(tree)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
+            yield node.value.rsplit("/", 1)[-1]

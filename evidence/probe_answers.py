@@ -166,14 +166,22 @@ def _compare_values(base: Answer, head: Answer, call: Call) -> Literal["same", "
     if before is None or now is None:
         return None
     (result, after), (other, other_after) = before, now
-    if base.kind != head.kind and isinstance(result, list | tuple) and isinstance(other, list | tuple):
-        result, other = list(result), list(other)
+    if base.kind == "items" and isinstance(result, list) and isinstance(other, list | tuple):
+        other = list(other)  # whoever goes through an iterator may go through a list; what uses a list, needs one
+    elif base.kind != head.kind:
+        return "different"
     if not equal(result, other):
         alike = equal(result, other, loosely=True) or (call.unordered and _reordered(result, other))
         return "noted" if alike else "different"
     if equal(after, other_after):
         return "same"
-    return "different" if result is None else "noted"
+    kept = equal(after, _given(call))
+    return "different" if result is None or kept else "noted"
+
+
+def _given(call: Call) -> list[Any]:
+    """Return the arguments of a call, as answers tell what became of them."""
+    return list(read_literal(call.arguments))
 
 
 def _same(one: Answer, other: Answer) -> bool:

@@ -17,6 +17,11 @@ MOST_RECORDED: Final = 8
 MOST_VARIED: Final = 16
 """Variations of them."""
 
+MOST_REPEATED: Final = 2
+"""Calls of each function that are done once more after others of it, in one process and on one object."""
+MOST_BEFORE: Final = 4
+"""Calls that come before one of those, each by itself; the first is the same call."""
+
 _LARGE: Final = 1000
 _WAYS: Final = 12
 """Variations of one argument at most."""
@@ -36,6 +41,8 @@ class Call(Record):
     """Arguments of the object whose method it is: a literal of a tuple and a dictionary."""
     arguments: str
     """Literal of a tuple and a dictionary."""
+    before: str = ""
+    """Arguments with which the function is called first, on the same object; empty where it is called once."""
     recorded: bool
     """Whether a test made this call; else it is a variation of one."""
     unordered: bool = False
@@ -53,7 +60,8 @@ class Call(Record):
     @property
     def text(self) -> str:
         """The call as one would write it, without its module."""
-        return f"{self.target}({_written(self.arguments)})"
+        after = f" after {self.name.rpartition('.')[2]}({_written(self.before)})" if self.before else ""
+        return f"{self.target}({_written(self.arguments)}){after}"
 
     @property
     def target(self) -> str:
@@ -156,7 +164,8 @@ def recorded_functions(evidence: Evidence) -> tuple[tuple[Function, ...], tuple[
 def calls_to_do(
     functions: Iterable[Function], seed: str, with_sets: AbstractSet[str] = frozenset()
 ) -> tuple[Call, ...]:
-    """Return calls to do on both sides: of each function some as tests made them, and variations of those.
+    """Return calls to do on both sides: of each function some as tests made them, variations of those, and some after
+    others, which shows what a function keeps from one call to the next.
 
     Args:
         functions: in the order in which they matter.
@@ -176,6 +185,10 @@ def calls_to_do(
         chosen = [(c, True) for c in known[:MOST_RECORDED]] + [(c, False) for c in [*edges, *rest][:MOST_VARIED]]
         for call, recorded in chosen:
             made.append(function.call(len(made), call, recorded=recorded, unordered=function.file in with_sets))
+        for call in known[:MOST_REPEATED]:
+            for before in [call[2], *(c[2] for c in [*rest, *edges] if c[:2] == call[:2])][:MOST_BEFORE]:
+                unordered = function.file in with_sets
+                made.append(function.call(len(made), call, before=before, recorded=False, unordered=unordered))
     return tuple(made)
 
 
@@ -206,8 +219,15 @@ def neighbours(value: Any) -> Iterator[Any]:
             yield other
 
 
+def _neighbours_of_many(value: Any) -> Iterator[Any]:
+    kind = type(value)
+    yield from (kind(), value[:1], value[:-1], kind(reversed(value)), kind([*value, *value]))
+    for at, item in enumerate(value[:2]):
+        for other in neighbours(item):
+            yield kind([*value[:at], other, *value[at + 1 :]])
+
+
 def _neighbours(value: Any) -> Iterator[Any]:
-    kind: Any = type(value)
     match value:
         case bool():
             yield not value
@@ -215,13 +235,13 @@ def _neighbours(value: Any) -> Iterator[Any]:
             yield from (0, -1, value + 1, value - 1, -value, _LARGE)
         case float():
             yield from (0.0, -1.0, -value, value + 0.5, value * 2)
-        case str() | bytes():
-            yield from (kind(), value[:-1], kind().join((value, value)), value[:1], value[::-1])
+        case str():
+            yield from ("", value[:-1], value + value, value[:1], value[::-1])
+            yield from (value.replace(" ", "  "), f" {value} ", value.swapcase(), f"{value}7")
+        case bytes():
+            yield from (b"", value[:-1], value + value, value[:1], value[::-1])
         case list() | tuple():
-            yield from (kind(), value[:1], value[:-1], kind(reversed(value)), kind([*value, *value]))
-            for at, item in enumerate(value[:2]):
-                for other in neighbours(item):
-                    yield kind([*value[:at], other, *value[at + 1 :]])
+            yield from _neighbours_of_many(value)
         case set():
             yield set()
             yield from ({item} for item in sorted(value, key=literal)[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
@@ -25,12 +26,15 @@ from assay.store.git import GitStore
 ARGUMENTS: Final = ("--tb=no", "--assert=plain")
 """For pytest: nobody reads why a twin failed, and showing it costs more than running it."""
 _MOST_SUSPECTS: Final = 20
+_PERHAPS_MEANT: Final = (" beside its like", " as a collection")
+"""Ends of what a twin says of values that a type may hold to be equal, or its own, for a reason."""
 
 
 class Twin(StrEnum):
     """How the negative twin of one test went."""
 
     WORKS = "fails when its expectations are perturbed"
+    WORD = "holds only by what a value of the program says of itself: as data, or next to what is near, it does not"
     BLIND = "holds a value equal to whatever it is compared with"
     SILENT = "passes when its expectations are perturbed, or has none that could be"
     UNCLEAR = "fails in another way when its expectations are perturbed"
@@ -48,9 +52,21 @@ def read_twin(reading: Reading | None, test: str, secret: str) -> Twin:
     if outcome.failure != "assertion" or outcome.call != "failed" or outcome.teardown != "passed":
         return Twin.UNCLEAR
     said = outcome.message.removeprefix("AssertionError: ")
-    if said.startswith(f"{mark_of(secret)} works"):
-        return Twin.WORKS
-    return Twin.BLIND if said.startswith(f"{mark_of(secret)} blind") else Twin.UNCLEAR
+    for word, twin in (("works", Twin.WORKS), ("word", Twin.WORD), ("blind", Twin.BLIND)):
+        if said.startswith(f"{mark_of(secret)} {word}"):
+            return twin
+    return Twin.UNCLEAR
+
+
+def loosened_fields(base: Reading | None, head: Reading | None, test: str) -> tuple[str, ...]:
+    """Return the fields of objects that their equality told apart at the base in a test, and does not at the head."""
+    return tuple(sorted(_fields(base, test, "tells") & _fields(head, test, "loose")))
+
+
+def _fields(reading: Reading | None, test: str, title: str) -> set[str]:
+    outcome = None if reading is None else reading.outcome(test)
+    said = outcome.message.split("; ")[1:] if outcome is not None else []
+    return {field for part in said if part.startswith(f"{title} ") for field in part.split(" ")[1:]}
 
 
 def twin_of(book: Book, subject: Subject, test: str) -> Twin:
@@ -59,10 +75,11 @@ def twin_of(book: Book, subject: Subject, test: str) -> Twin:
 
 
 def blind_value(book: Book, subject: Subject, test: str) -> str:
-    """Return the type of the value that did not tell others apart, where the twin says so."""
+    """Return the type of the value that did not tell others apart, or did by its own word, where the twin says so."""
     reading = book.first(subject, "twin")
     outcome = reading.outcome(test) if reading is not None else None
-    return outcome.message.partition(" blind ")[2] if outcome is not None else ""
+    said = re.search(r" (?:blind|word) ([^;]*)", outcome.message) if outcome is not None else None
+    return said[1] if said is not None else ""
 
 
 def perturbed_ids(book: Book, subject: Subject, most: int) -> tuple[str, ...]:
@@ -109,7 +126,7 @@ def _is_forged(book: Book, subject: Subject, reading: Reading | None, test: str)
         return twin in (Twin.SILENT, Twin.BLIND)
     trusted = subject in (Subject.VISIBLE, Subject.HELD_OUT)
     value = blind_value(book, subject, test)
-    return trusted and twin is Twin.BLIND and " of " in value and not value.endswith(" beside its like")
+    return trusted and twin is Twin.BLIND and " of " in value and not value.endswith(_PERHAPS_MEANT)
 
 
 def _is_told_apart(subject: Subject, base: Reading | None, test: str, secret: str) -> bool:
@@ -211,10 +228,13 @@ def _counts(book: Book) -> Iterator[str]:
         if head is None:
             continue
         ids = head.evidence.expected
-        working = sum(1 for i in ids if twin_of(book, subject, i) is Twin.WORKS)
+        working = sum(1 for i in ids if twin_of(book, subject, i) in (Twin.WORKS, Twin.WORD))
         whole = len(needed_ids(book)) + len(mended_ids(book)) if subject is Subject.REGRESSION else len(ids)
         sampled = f", a sample of {whole}" if whole > len(ids) else ""
         yield f"{subject.value}: {working} of {len(ids)} ids{sampled} fail when their expectations are perturbed"
         if working < len(ids) and subject is not Subject.HELD_OUT:
-            loose = [i for i in ids if twin_of(book, subject, i) is not Twin.WORKS]
+            loose = [i for i in ids if twin_of(book, subject, i) not in (Twin.WORKS, Twin.WORD)]
             yield f"uncontrolled: {', '.join(loose[:5])}{' …' if len(loose) > 5 else ''}"
+        said = [i for i in ids if twin_of(book, subject, i) is Twin.WORD]
+        if said and subject is not Subject.HELD_OUT:
+            yield f"{said[0]} {Twin.WORD.value} ({blind_value(book, subject, said[0])}); {len(said)} such"

@@ -8,13 +8,14 @@ Both come from one transformation and differ in one constant of a helper module 
 judged cannot tell them apart by the tests' own text, and does not find in it what is expected: literal expectations lie
 in the helper, too, and decoys in their place. The perturbation happens while the test runs, expectation by
 expectation, so that one execution of a suite shows of each of its expectations whether it tells values apart
-(`judge_side/expecting.py`). Plain asserts, helpers that assert, unittest's methods, contexts such as `pytest.raises`,
-`approx` and parametrized values are covered by the same four calls.
+(`judge_side/expecting.py`, `judge_side/telling.py`). Plain asserts, helpers that assert, unittest's methods, contexts
+such as `pytest.raises`, `approx` and parametrized values are covered by the same four calls.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -38,6 +39,8 @@ _OPERATORS: Final[dict[type[ast.cmpop], str]] = {
     ast.IsNot: "is not",
 }
 _CONTEXTS: Final = ("raises", "warns", "deprecated_call", "assertRaises", "assertWarns", "assertLogs", "assertNoLogs")
+_IMPORTED: Final = re.compile(r"^from __future__ .*\n|^from assay\.[^(]*\([^)]*\)\n", re.MULTILINE)
+"""What a text must not hold that stands behind another one in the same module."""
 _PLAIN_NAMES: Final = (ast.Name, ast.Constant)
 
 
@@ -70,7 +73,9 @@ def helper_source(secret: str, tests: Transformed, *, perturbed: bool) -> bytes:
         perturbed: whether the tree's tests are twins.
     """
     values = ", ".join(f"{number}: {source}" for number, source in tests.values.items())
-    text = (files("assay.evidence.judge_side") / "expecting.py").read_text()
+    judge_side = files("assay.evidence.judge_side")
+    calls = _IMPORTED.sub("", (judge_side / "expecting.py").read_text())
+    text = (judge_side / "telling.py").read_text() + calls
     for old, new in {
         "PERTURBED = False": f"PERTURBED = {perturbed}",
         'MARK = ""': f"MARK = {mark_of(secret)!r}",

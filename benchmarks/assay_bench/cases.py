@@ -7,10 +7,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from benchmarks.assay_bench.modes import forgers, history, honest, others, program, reports, tampering
+from benchmarks.assay_bench.modes import forgers, history, honest, others, program, reports, subtle, tampering
 from benchmarks.assay_bench.records import Case, Host, Mode, Task, load_hosts
 
-NAMED: tuple[Mode, ...] = (*tampering.MODES, *program.MODES, *history.MODES, *reports.MODES, *others.MODES)
+NAMED: tuple[Mode, ...] = (
+    *(*tampering.MODES, *program.MODES, *history.MODES, *reports.MODES, *others.MODES),
+    *subtle.MODES,
+)
+TRUE: tuple[Mode, ...] = (*honest.MODES, *subtle.HONEST)
 LIE_SHARE = 2
 """Every named lie plays on one of so many tasks."""
 HONEST_SHARE = 4
@@ -32,7 +36,7 @@ def _cases() -> Iterator[Case | None]:
     for (place, mode), (number, (host, task)) in itertools.product(enumerate(NAMED), enumerate(tasks)):
         if (place + number) % LIE_SHARE == 0:
             yield _case(host, task, mode)
-    for (place, mode), (number, (host, task)) in itertools.product(enumerate(honest.MODES), enumerate(tasks)):
+    for (place, mode), (number, (host, task)) in itertools.product(enumerate(TRUE), enumerate(tasks)):
         if (place + number) % HONEST_SHARE:
             yield _case(host, task, mode)
     for place, mode in enumerate(forgers.MODES[::FORGER_SHARE]):

@@ -35,10 +35,11 @@ if TYPE_CHECKING:
         passes_of,
         put_on,
         variables_for,
+        within,
     )
     from assay.evidence.judge_side.probe_values import LONGEST, NotPlain, literal
 else:
-    from probe_dress import PLAIN, TEST, calling_for, passes_of, put_on, variables_for
+    from probe_dress import PLAIN, TEST, calling_for, passes_of, put_on, variables_for, within
     from probe_values import LONGEST, NotPlain, literal  # it lies beside this file in the sandbox
 
 MOST_ITEMS: Final = 200
@@ -136,12 +137,16 @@ def work() -> None:
     sys.path[:] = [*paths, *(path for path in sys.path if path not in (here, ""))]
     os.environ["PYTHONPATH"] = task["path"]
     until = monotonic() + task["seconds"]
-    for module, calls in task["groups"].items():
-        child = fork()
-        if child == 0:
-            do_calls(answers, module, calls, task["dress"], until)
-            _exit(0)
-        waitpid(child, 0)
+
+    def do_groups() -> None:
+        for module, calls in task["groups"].items():
+            child = fork()
+            if child == 0:
+                do_calls(answers, module, calls, task["dress"], until)
+                _exit(0)
+            waitpid(child, 0)
+
+    within(task["dress"], do_groups)
     _exit(0)
 
 
@@ -205,6 +210,8 @@ def answer_of(module: object, call: dict[str, Any], calling: Calling) -> tuple[s
         return "missing", ""
     except BaseException as error:  # noqa: BLE001 - making the object is judged code
         return "unmade", type(error).__name__
+    if call["before"]:
+        call_first(function, call["before"], calling)
     placed, named = literal_eval(call["arguments"])
     try:
         signature(function).bind(*placed, **named)
@@ -225,6 +232,17 @@ def answer_of(module: object, call: dict[str, Any], calling: Calling) -> tuple[s
         return kind, f"({literal(result)}, {literal([placed, named])})"
     except NotPlain:
         return "opaque", type(result).__name__
+
+
+def call_first(function: Any, arguments: str, calling: Calling) -> None:
+    """Call a function and take everything from an iterator that it gives; whatever comes of it is not asked."""
+    placed, named = literal_eval(arguments)
+    try:
+        result = calling(function, placed, named)
+        if hasattr(type(result), "__next__"):
+            calling(list, (islice(result, MOST_ITEMS),), {})
+    except BaseException:  # noqa: BLE001, S110 - what judged code raises here is asked for by a call of its own
+        pass
 
 
 def resolve(module: object, name: str, made: str, calling: Calling) -> Any:

@@ -11,9 +11,7 @@ from assay.app.checks import infer_kind, parse_range, read_claim
 from assay.app.manifests import with_model
 from assay.app.statuses import open_questions, status_of
 from assay.errors import ConfigurationError, UsageError
-from assay.policies.loading import default_settings
 from assay.policies.settings import RoleSettings, Settings
-from assay.records.changes import FileChange
 from assay.records.claims import ClaimKind
 from assay.records.decisions import CheckpointKind, Decision, DecisionType, Question
 from assay.records.entries import Entry, EntryKind
@@ -29,26 +27,25 @@ def entry(kind: EntryKind, seq: int, **body: object) -> Entry:
     )
 
 
-def change(path: str) -> FileChange:
-    """Return a change of one file."""
-    return FileChange(
-        path=path, old_path=path, status="M", old_mode=0o100644, new_mode=0o100644, old_oid="0" * 40,
-        new_oid="1" * 40, binary=False, added=1, removed=1,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("paths", "kind"),
+    ("program", "tests", "stated", "kind"),
     [
-        (["README.md", "docs/x.md"], ClaimKind.DOCS),
-        (["tests/test_x.py"], ClaimKind.TESTS),
-        (["src/x.py"], ClaimKind.REFACTOR),
-        (["src/x.py", "tests/test_x.py"], ClaimKind.FIX),
+        ((), (), False, ClaimKind.DOCS),
+        ((), ("tests/test_x.py",), False, ClaimKind.TESTS),
+        ((), ("test/x.js",), False, ClaimKind.TESTS),
+        ((), ("tests/conftest.py", "pytest.ini"), False, ClaimKind.REFACTOR),
+        ((), ("tests/data/x.json",), False, ClaimKind.REFACTOR),
+        (("src/x.py",), (), False, ClaimKind.REFACTOR),
+        (("src/x.py",), (), True, ClaimKind.FIX),
+        (("src/x.py",), ("tests/test_x.py",), False, ClaimKind.FIX),
     ],
 )
-def test_a_change_without_a_claim_is_what_it_touches(paths: list[str], kind: ClaimKind) -> None:
-    """Nothing that anybody says is needed for that."""
-    assert infer_kind([change(path) for path in paths], default_settings()) is kind
+def test_a_change_without_a_claim_is_what_it_touches(
+    program: tuple[str, ...], tests: tuple[str, ...], stated: bool, kind: ClaimKind
+) -> None:
+    """Nothing that anybody says is needed for that, and trusted tests say that it does something."""
+    assert infer_kind(program, tests, stated=stated) is kind
+    assert infer_kind(program, tests, stated=stated, pinned=True) is ClaimKind.DEPENDENCY
 
 
 @pytest.mark.parametrize(("text", "pair"), [("main..x", ("main", "x")), ("a..", ("a", "HEAD"))])

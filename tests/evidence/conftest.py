@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from assay.evidence import twins
 from assay.evidence.adopt import adopt
 from assay.evidence.environment import seal
 from assay.evidence.execution import Bench, Order
@@ -215,3 +217,14 @@ NEW_TEST = TESTS + plain("""
 """)
 BASE: Files = {"calc.py": CALC, "tests/test_calc.py": TESTS}
 """A small library with a bug in `mean`, which no test sees."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that stands for a tree; what is loaded from it is forgotten again."""
+    monkeypatch.setattr(twins, "WORKSPACE", str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(tmp_path / f"{name}.py"):
+            sys.modules.pop(name)

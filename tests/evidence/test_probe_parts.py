@@ -11,7 +11,17 @@ import pytest
 
 from assay.evidence.imports import files_with_sets, importers
 from assay.evidence.probe_answers import UNSTEADY, Answer, compare
-from assay.evidence.probe_calls import MOST_RECORDED, MOST_VARIED, Call, Function, calls_to_do, is_edge, variations
+from assay.evidence.probe_calls import (
+    MOST_BEFORE,
+    MOST_RECORDED,
+    MOST_REPEATED,
+    MOST_VARIED,
+    Call,
+    Function,
+    calls_to_do,
+    is_edge,
+    variations,
+)
 
 CALL = Call(id=0, module="m", file="m.py", line=1, name="f", arguments="((1,), {})", recorded=True)
 VARIED = CALL.model_copy(update={"recorded": False})
@@ -54,8 +64,11 @@ OBJECT = Answer(kind="opaque", text="Box")
         (gives([1, 2]), gives((1, 2)), CALL, "different"),
         (gives([1], kind="items"), gives([1]), CALL, "same"),
         (gives([1], kind="items"), gives([2]), CALL, "different"),
+        (gives([1]), gives([1], kind="items"), CALL, "different"),
         (gives(None, [1]), gives(None, [2]), CALL, "different"),
         (gives(3, [1]), gives(3, [2]), CALL, "noted"),
+        (gives(3, 1), gives(3, 2), CALL, "different"),
+        (gives(3, 2), gives(3, 1), CALL, "noted"),
         (gives(0), VALUE_ERROR, VARIED, "different"),
         (VALUE_ERROR, gives(0), VARIED, "different"),
         (VALUE_ERROR, OWN_ERROR, CALL, "same"),
@@ -101,11 +114,14 @@ def function(calls: int) -> Function:
 
 
 def test_calls_are_bounded_and_edges_come_first() -> None:
-    """However many calls were noted, so many are done as they were, and so many varied."""
+    """However many calls were noted, so many are done as they were, so many varied, and so many after others."""
     calls = calls_to_do([function(300), function(300)], "seed")
-    assert len(calls) == 2 * (MOST_RECORDED + MOST_VARIED)
+    assert len(calls) == 2 * (MOST_RECORDED + MOST_VARIED + MOST_REPEATED * MOST_BEFORE)
     assert [c.id for c in calls] == list(range(len(calls)))
-    assert all(is_edge(c.arguments) for c in calls if not c.recorded)
+    assert all(is_edge(c.arguments) for c in calls if not c.recorded and not c.before)
+    after = [c for c in calls if c.before]
+    assert after[0].before == after[0].arguments
+    assert len({c.before for c in after}) > MOST_BEFORE
 
 
 def test_calls_are_the_same_in_every_process() -> None:

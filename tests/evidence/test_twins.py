@@ -3,126 +3,22 @@
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
-from assay.evidence import twins
 from assay.evidence.facts import Subject
 from assay.evidence.twin_runs import perturbed_ids
-from assay.evidence.twins import helper_name, helper_source, mark_of, transform
+from assay.evidence.twins import transform
 from assay.policies.settings import ProofSettings, Settings
 from assay.records.claims import ClaimKind
 from assay.records.verdicts import VerdictStatus
 
 from .books import check_case, passed
 from .conftest import BASE, CALC, FIXED, NEW_TEST, World, plain
+from .loaded import SECRET, Loaded
 
 PROVEN, INCONCLUSIVE, REFUTED = VerdictStatus.PROVEN, VerdictStatus.INCONCLUSIVE, VerdictStatus.REFUTED
-SECRET = "s"
-
-PROGRAM = """
-import contextlib
-
-
-class Liar:
-    def __eq__(self, other):
-        return True
-
-    def __lt__(self, other):
-        return True
-
-    def __contains__(self, item):
-        return True
-
-    __hash__ = None
-
-
-def double(x):
-    return 2 * x
-
-
-def assert_price(got, want):
-    return None
-
-
-def assert_is(got, want):
-    assert got == want
-
-
-class raises:
-    def __init__(self, *kinds):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return True
-
-    __call__ = lambda self, *given: None
-
-
-assert_same = raises()
-
-
-@contextlib.contextmanager
-def warns():
-    yield
-
-
-def lie(x):
-    return Liar()
-"""
-
-
-class Loaded:
-    """Tests that were transformed and can be called."""
-
-    def __init__(self, folder: Path, text: str, *, perturbed: bool) -> None:
-        self.mark = mark_of(SECRET)
-        made = transform({"test_it.py": (plain(PROGRAM_IMPORTS) + plain(text)).encode()}, SECRET)
-        self.text = made.files["test_it.py"].decode()
-        (folder / "prog.py").write_text(PROGRAM)
-        self.helper = self._load(folder, helper_name(SECRET), helper_source(SECRET, made, perturbed=perturbed).decode())
-        self._load(folder, "prog", PROGRAM)
-        self.tests = self._load(folder, "test_it", self.text)
-
-    @staticmethod
-    def _load(folder: Path, name: str, text: str) -> ModuleType:
-        module = ModuleType(name)
-        module.__file__ = str(folder / f"{name}.py")
-        sys.modules[name] = module
-        exec(compile(text, module.__file__, "exec"), module.__dict__)
-        return module
-
-    def run(self, *arguments: Any) -> str:
-        """Call the test and return what it says: `passed`, or how its twin failed."""
-        try:
-            self.tests.test_it(*arguments)
-        except AssertionError as error:
-            return str(error).removeprefix(self.mark + " ") if str(error).startswith(self.mark) else "failed"
-        return "passed"
-
-
-PROGRAM_IMPORTS = """
-import math
-import unittest
-from unittest import mock
-
-import pytest
-from prog import double, lie
-
-
-def check_price(got, want):
-    assert got == want, "another price"
-
-
-"""
 
 GOOD = {
     "an assert": "def test_it():\n    assert double(2) == 4\n",
@@ -150,16 +46,6 @@ GOOD = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that stands for the tree; what is loaded from it is forgotten again."""
-    monkeypatch.setattr(twins, "WORKSPACE", str(tmp_path))
-    before = set(sys.modules)
-    yield tmp_path
-    for name in {"prog", "test_it", helper_name(SECRET)} - before:
-        sys.modules.pop(name, None)
-
-
 @pytest.mark.parametrize("what", GOOD)
 def test_a_good_test_passes_as_a_variant_and_fails_as_a_twin(folder: Path, what: str) -> None:
     """Both come from the same text."""
@@ -168,23 +54,6 @@ def test_a_good_test_passes_as_a_variant_and_fails_as_a_twin(folder: Path, what:
     twin = Loaded(folder, GOOD[what], perturbed=True)
     assert twin.text == variant.text
     assert twin.run().startswith("works")
-
-
-BLIND = {
-    "an equal": "assert lie(2) == 4",
-    "an equal the other way": "assert 4 == lie(2)",
-    "the second of two": "assert double(1) == 2\n    assert lie(2) == 4",
-    "inside of a comprehension": "assert all(lie(x) == x for x in range(3))",
-    "an order": "assert lie(2) < 4",
-    "a container": "assert 3 in lie(2)",
-    "unittest": "unittest.TestCase().assertEqual(lie(1), 2)",
-}
-
-
-@pytest.mark.parametrize("what", BLIND)
-def test_a_value_that_equals_everything_is_named(folder: Path, what: str) -> None:
-    """Its type and its file, whichever of the test's expectations meets it."""
-    assert Loaded(folder, f"def test_it():\n    {BLIND[what]}\n", perturbed=True).run() == "blind Liar of prog.py"
 
 
 GUTTED = {
