@@ -61,6 +61,11 @@ UNDECIDED = (
     "if bin/tool; then true; fi",
     "cd samples",
     "! bin/tool",
+    "grep '|' bin/tool",
+    "grep \\| bin/tool",
+    "bin/tool <\ngrep -q x",
+    "f() { bin/tool; }",
+    "bin/tool 'open",
 )
 CASES = [
     *zip(THERE, itertools.repeat("there")),

@@ -28,7 +28,11 @@ _SHELLS = re.compile(r"(?:ba|da|a|k|z)?sh$")
 _CODE = frozenset({"-e", "-E", "--eval", "-p", "--print", "-r"})
 _WITH_VALUE = frozenset({"-W", "-X", "-o", "-O"})
 _HARMLESS = frozenset({"cd", "export", "set", "true", ":", "umask"})
-_OPERATORS = frozenset({";", "&", "&&", "||", "|", "\n"})
+_PUNCTUATION = frozenset(";&|<>()\n")
+_OPERATORS = frozenset({"", ";", "&", "&&", "||", "|"})
+"""Between commands; empty is the end of a line."""
+_HIDING = ("`", "$(", "$'", "<(", ">(")
+_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", re.DOTALL)
 _REDIRECTION = re.compile(r"[<>]+&?|&>+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
@@ -156,7 +160,7 @@ def _of_text(text: str, at: At) -> Route:
     """Return where a text for the shell is executed: each of its commands has to be at home there."""
     if not _touches(words_of(text), at):
         return Route.HERE
-    if "`" in text or "$(" in text or "<(" in text or ">(" in text:
+    if any(hidden in text for hidden in _HIDING) or any(_PUNCTUATION & set(found) for found in _QUOTED.findall(text)):
         raise Undecided("a shell command holds others in it")
     commands = [(words, after) for words, after in _simple_commands(text) if words and words[0] not in _HARMLESS]
     for words, after in commands:
@@ -174,16 +178,15 @@ def _touches(words: Sequence[str], at: At) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and operators of a text for the shell."""
-    text = text.replace("`", " ` ")
+    """Return the words and operators of a text for the shell, as far as it has any."""
     try:
-        return list(_lexer(text))
+        return list(_lexer(text.replace("`", " ` ")))
     except ValueError:
         return re.split(r"[\s'\";|&<>()]+", text)
 
 
 def _lexer(text: str) -> shlex.shlex:
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|<>()\n")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="".join(sorted(_PUNCTUATION)))
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -194,14 +197,21 @@ def _simple_commands(text: str) -> Iterator[tuple[list[str], str]]:
     """Yield the words of each command, redirections and assignments left out, and the operator that follows it."""
     words: list[str] = []
     skip = False
-    for token in words_of(text):
-        if token.strip("\n") in _OPERATORS | {""} and set(token) <= set(";&|\n"):
-            yield words, token.strip("\n")
-            words = []
+    try:
+        tokens = list(_lexer(text))
+    except ValueError:
+        raise Undecided("a shell command cannot be read") from None
+    for token in tokens:
+        if set(token) <= _PUNCTUATION:
+            operator = token.strip("\n")
+            skip = _REDIRECTION.fullmatch(token) is not None
+            if not skip and operator not in _OPERATORS:
+                raise Undecided("a shell command cannot be read")
+            if not skip:
+                yield words, operator
+                words = []
         elif skip:
             skip = False
-        elif _REDIRECTION.fullmatch(token):
-            skip = True
         elif words or not _ASSIGNMENT.match(token):
             words.append(token)
     yield words, ""
