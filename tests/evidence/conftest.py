@@ -153,6 +153,21 @@ async def ask_outside(world: World, program: Files, tests: Files) -> Reading:
     return reading
 
 
+async def wrong_outside(world: World, program: Files, tests: Files) -> dict[str, str]:
+    """Return the tests that do not end as their names say, and how they end."""
+    world.settings = Settings(proof=ProofSettings(seconds=180))
+    found = await ask_outside(world, program, tests)
+    odd: dict[str, str] = {}
+    for test in found.ids:
+        outcome = found.outcome(test)
+        assert outcome is not None
+        uncrossable, false = "uncrossable" in test, "that_is_false" in test
+        said = outcome.message.startswith("Uncrossable: ")
+        if outcome.passed != (not uncrossable and not false) or said != uncrossable:
+            odd[test] = outcome.message or "passed"
+    return odd
+
+
 def plain(text: str) -> str:
     """Return a text without the indentation that it has in a test."""
     return textwrap.dedent(text).lstrip("\n")
