@@ -32,6 +32,7 @@ The last object of `assay check`:
 
 | field | holds |
 |---|---|
+| `run` | id of the check, for `assay witness` and `assay verify` |
 | `verdict` | `proven`, `refuted`, `inconclusive` or `declined` |
 | `level` | `A`, `B` or `C` where it is proven; null elsewhere |
 | `reasons` | a sentence each, the deciding one first |

@@ -39,6 +39,7 @@ def outline_run(facts: RunFacts, report: Path) -> dict[str, Any]:
 def outline_check(facts: ClaimFacts, verdict: Verdict, report: Path) -> dict[str, Any]:
     """Return what a check came to."""
     return {
+        "run": facts.claim.id,
         "verdict": verdict.status.value,
         "level": verdict.level,
         "reasons": list(verdict.reasons),

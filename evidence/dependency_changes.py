@@ -113,7 +113,10 @@ class _Look:
         """Return what a file says at base and head, or why that cannot be known."""
         if path not in self._listings:
             try:
-                before, after = (read_manifest(path, self._read(tree, path)) for tree in (self._base, self._head))
+                before, after = (
+                    read_manifest(path, self._read(tree, path), installed=path == self._lock)
+                    for tree in (self._base, self._head)
+                )
                 self._listings[path] = (before, after)
             except Unread as error:
                 self._listings[path] = str(error)
@@ -142,7 +145,7 @@ class _Look:
         declared = {canonical(name) for name in draft.new_dependencies}
         known = self._names_at_base()
         for path in self.changed:
-            both = self._both(path) if is_manifest(path) else ""
+            both = self._both(path) if is_manifest(path) or path == self._lock else ""
             if isinstance(both, str) or (declared and both[1].locked):
                 continue
             for name in sorted(both[1].taken.keys() - both[0].taken.keys() - declared - known):
@@ -163,7 +166,8 @@ class _Look:
             if _is_image(posixpath.basename(path)) or path == _SETTINGS:
                 yield from self._image_flags(path)
                 continue
-            both = self._both(path) if is_manifest(path) else "assay does not read files of this kind"
+            known = is_manifest(path) or path == self._lock
+            both = self._both(path) if known else "assay does not read files of this kind"
             if isinstance(both, str):
                 yield _flag("unread", path, f"what it says of dependencies is not known: {both}")
                 continue

@@ -81,9 +81,8 @@ class Order:
     worker: str | None = None
     """Git tree of the program, where it runs in a sandbox of its own and the judge asks it from outside (S9)."""
     image: Image | None = None
-    """Where it runs; None is the base's image. It has the dependencies of the head (S14)."""
+    """Where it runs, and where a program apart does; None: in the base's. Others have the head's dependencies (S14)."""
     worker_image: Image | None = None
-    """The same of the sandbox that holds the program, where it has one of its own."""
     check: Check | None = None
     """A command in the place of tests. A check that expects tests is an order for those tests instead."""
     probe: Probe | None = None
@@ -121,8 +120,7 @@ class Bench:
         self._settings = settings
         self._clock = clock
         self.image = image
-        self._records: dict[str, str] = {}
-        """Image id to the digest of what is known of the image."""
+        self._records: dict[str, str] = {}  # image id to the digest of what is known of the image
         self._profile = profile.model_copy(update={"image": image.id})
         self._progress = progress
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -193,8 +191,7 @@ class Bench:
         name = self.identify(order)
         if (known := await self.recall(name)) is not None:
             return known
-        usual = order.image is None
-        self._waiting += usual
+        self._waiting += (usual := order.image is None)
         self.promise(self._waiting)
         try:
             await self._places.acquire()
@@ -335,7 +332,8 @@ class Bench:
         made = self._evidence(order, name, run.argv, variables, started, result, report.outcomes, report.trouble)
         output = f"{made.output}\n[{run.control} is the judge's own and has to fail]"
         if order.worker is not None:
-            output += f"\n[the program, tree {order.worker}, ran in another sandbox, and was asked from this one]"
+            image = (order.worker_image or self.image).id
+            output += f"\n[the program, tree {order.worker}, was asked from this sandbox, and ran in one of {image}]"
         return made.model_copy(update={"output": output, "touched": dict(report.touched), "observed": report.observed})
 
     def _surrounding(self, order: Order) -> dict[str, str]:

@@ -84,12 +84,17 @@ def is_manifest(path: str) -> bool:
     return _reader(path) is not None
 
 
-def read_manifest(path: str, data: bytes) -> Listing:
+def read_manifest(path: str, data: bytes, *, installed: bool = False) -> Listing:
     """Return what a file of dependencies says; an empty one for no data.
+
+    Args:
+        path: its name tells the format.
+        data: its content.
+        installed: whether layers are made from it; under any other name it is then pip's requirements.
 
     Raises Unread, with the reason.
     """
-    reader = _reader(path)
+    reader = _reader(path) or (_read_requirements if installed else None)
     if reader is None:
         raise Unread("nothing here reads files of this kind")
     if len(data) > _MOST_BYTES:

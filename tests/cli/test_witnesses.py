@@ -31,7 +31,7 @@ def client() -> Iterator[docker.DockerClient]:
 def remove(client: docker.DockerClient, image: str) -> None:
     """Remove an image of this test's own with what assay put upon it."""
     for layer in client.images.list(filters={"label": f"dev.assay.supervisor.base={image}"}):
-        client.images.remove(str(layer.id), force=True)
+        client.images.remove(str(layer.id), force=True, noprune=True)
     client.images.remove(image, force=True)
 
 
@@ -104,9 +104,23 @@ def test_a_refutation_travels(
     with tarfile.open(folder / "tree.tar") as archive:
         assert archive.getnames() == ["prices.py", "tests/test_prices.py"]
 
-    state.rename(tmp_path / "gone")
+    with small_disk(tmp_path / "small", "8m") as small:  # what does not fit is said before, or taken back
+        full = exported(run, small / "witness", "--json")
+        assert (full.code, full.result["error"]) == (3, "DiskFull"), full
+        assert "MiB are needed" in full.result["message"]
+        assert not (small / "witness").exists()
+        (small / "filler").write_bytes(b"\0" * (os.statvfs(small).f_bavail * os.statvfs(small).f_frsize - 4096))
+        full = exported(run, small / "witness", "--json")
+        assert (full.code, full.result["error"]) == (3, "DiskFull"), full
+        assert "no space left" in full.result["message"]
+        assert not (small / "witness").exists()
+
     remove(client, own_image)
     assert not client.images.list(filters={"label": "assay-test"})
+    late = exported(run, tmp_path / "late", "--json")
+    assert (late.code, late.result["error"]) == (3, "ImageMissing"), late
+    assert not (tmp_path / "late").exists()
+    state.rename(tmp_path / "gone")
     again = show(folder)
     assert again.returncode == 1, again
     assert "assert 1100 == 900" in again.stdout
@@ -150,20 +164,3 @@ def test_what_trees_alone_show_travels_without_an_image(project: Project, tmp_pa
     assert unknown.code == 2
     assert "was not refuted" in unknown.err
     assert call("witness", "r20260101-none").code == 2
-
-
-def test_a_full_disk_leaves_nothing_behind(project: Project, tmp_path: Path) -> None:
-    """It is said before anything is written where it is known, and where it is not, the folder is taken back."""
-    said = call("check", broken(project), "--repo", project.repo, "--json")
-    run = said.result["run"]
-    with small_disk(tmp_path / "small", "8m") as small:
-        folder = small / "witness"
-        full = exported(run, folder, "--json")
-        assert (full.code, full.result["error"]) == (3, "DiskFull"), full
-        assert "MiB are needed" in full.result["message"]
-        assert not folder.exists()
-        (small / "filler").write_bytes(b"\0" * (os.statvfs(small).f_bavail * os.statvfs(small).f_frsize - 4096))
-        full = exported(run, folder, "--json")
-        assert (full.code, full.result["error"]) == (3, "DiskFull"), full
-        assert "no space left" in full.result["message"]
-        assert not folder.exists()

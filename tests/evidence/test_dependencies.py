@@ -23,7 +23,7 @@ from assay.policies.settings import Settings
 from assay.records.claims import ClaimKind
 from assay.records.evidence import Evidence
 from assay.records.sandboxes import Image, SandboxProfile
-from assay.records.verdicts import Verdict, VerdictStatus
+from assay.records.verdicts import Level, Verdict, VerdictStatus
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.images import BuildPlaces
 from assay.store.clocks import SystemClock
@@ -35,7 +35,8 @@ pytestmark = pytest.mark.docker
 PROVEN, REFUTED, INCONCLUSIVE = VerdictStatus.PROVEN, VerdictStatus.REFUTED, VerdictStatus.INCONCLUSIVE
 LOCK = "requirements.lock"
 NAME = "assay-test-rates"
-BARE = SETTINGS.model_copy(update={"sandboxes": {"default": SandboxProfile(dependencies=LOCK)}})
+ONCE = SETTINGS.proof.model_copy(update={"baseline_runs": 1})
+BARE = SETTINGS.model_copy(update={"sandboxes": {"default": SandboxProfile(dependencies=LOCK)}, "proof": ONCE})
 PRICES = "from assay_test_rates import RATE\n\n\ndef gross(net):\n    return net * (100 + RATE) // 100\n"
 TESTS = "from prices import gross\n\n\ndef test_gross():\n    assert gross(200) == 238\n"
 HOOK = """\
@@ -85,8 +86,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         patch.setenv("PIP_RETRIES", "0")
         patch.setenv("PIP_INDEX_URL", index.url)
         pins = {}
-        for version, rate in (("1.0", 19), ("1.1", 19), ("2.0", 20)):
-            module = {"assay_test_rates.py": f"RATE = {rate}\n"}
+        for version, rate in (("1.0", 19), ("2.0", 20)):
+            module = {"assay_test_rates.py": f"RATE = {rate}\nFIXED = 19\n"}
             pins[version] = f"{NAME}=={version} --hash={index.add_wheel(NAME, version, module)}"
         more = {"assay_test_more.py": "def half(value):\n    return value // 2\n"}
         pins["more"] = f"assay-test-more==1.0 --hash={index.add_wheel('assay-test-more', '1.0', more)}"
@@ -118,14 +119,18 @@ class Market:
     engine: Engine
     places: BuildPlaces
 
-    async def prove(self, base: str, head: str, kind: ClaimKind = ClaimKind.DEPENDENCY, **extra: object) -> Verdict:
+    async def prove(
+        self, base: str, head: str, kind: ClaimKind = ClaimKind.DEPENDENCY, level: Level = "B", **extra: object
+    ) -> Verdict:
         """Prove a claim as `assay check` does."""
+        settings = await self.settings(base)
+        proof = settings.proof.model_copy(update={"level": level})
         assayer = Assayer(
             git=self.world.git,
             ledger=self.world.ledger,
             blobs=self.world.blobs,
             sandboxes=self.world.sandboxes,
-            settings=await self.settings(base),
+            settings=settings.model_copy(update={"proof": proof}),
             clock=SystemClock(),
             progress=self.world.steps.append,
             cache=self.world.cache,
@@ -180,11 +185,11 @@ def step_of(verdict: Verdict) -> str:
 
 async def test_new_versions_that_break_nothing_are_proven(market: Market, shop: Shop) -> None:
     """The head ran in an image of its own, the base in its own, and the head once more with the base's."""
-    base = await market.world.commit(base_files(shop))
-    head = await market.world.commit({LOCK: shop.lock("1.1", "more")}, base)
-    verdict = await market.prove(base, head)
+    base = await market.world.commit({**base_files(shop), "prices.py": PRICES.replace("RATE", "FIXED")})
+    head = await market.world.commit({LOCK: shop.lock("2.0", "more")}, base)
+    verdict = await market.prove(base, head, level="A")
     assert verdict.status is PROVEN, verdict.reasons
-    assert verdict.level == "B"
+    assert verdict.level == "A"
     assert "1 of 1 tests of the base pass at the head with the base's dependencies, too" in step_of(verdict)
     found = await market.evidence()
     usual, other = found["regression base/base"].image, found["regression head/base"].image
@@ -192,17 +197,20 @@ async def test_new_versions_that_break_nothing_are_proven(market: Market, shop: 
     assert found["regression with the base's dependencies head/base"].image == usual
     assert found["regression with perturbed expectations head/base"].image == other
     assert found["regression with perturbed expectations base/base"].image == usual
+    outside = found["regression with the judge outside head/base"]
+    assert outside.image == usual, "the judge has the base's, the program its own"
+    assert f"ran in one of {other}" in outside.output
     records = [found[f"regression {cell}/base"].image_record for cell in ("base", "head")]
     images = [Image.model_validate_json(await market.world.blobs.get(str(record))) for record in records]
     assert [image.id for image in images] == [usual, other]
-    assert f"pypi/{NAME} 1.1" in images[1].packages
-    assert "dependency-changed" in {flag.kind for flag in verdict.flags}
+    assert f"pypi/{NAME} 2.0" in images[1].packages
+    assert {"dependency-changed", "dependency-added"} <= {flag.kind for flag in verdict.flags}
 
 
 async def test_new_versions_that_break_something_are_refuted(market: Market, shop: Shop) -> None:
     """It reproduced in the head's image, and it is told that the versions did it, and not the program."""
     base = await market.world.commit(base_files(shop))
-    head = await market.world.commit({LOCK: shop.lock("2.0")}, base)
+    head = await market.world.commit({LOCK: shop.lock("2.0", "more")}, base)
     verdict = await market.prove(base, head)
     assert verdict.status is REFUTED, verdict.reasons
     assert verdict.witness is not None
@@ -212,35 +220,21 @@ async def test_new_versions_that_break_something_are_refuted(market: Market, sho
     assert "tests/test_prices.py::test_gross: the new dependencies alone break it" in "\n".join(verdict.reasons)
 
 
-async def test_a_program_that_is_adapted_to_new_versions_is_proven(market: Market, shop: Shop) -> None:
-    """What it needs of them is told: with the base's dependencies it does not work."""
+async def test_a_program_that_needs_its_new_dependencies_is_proven(market: Market, shop: Shop) -> None:
+    """It is adapted to a new version and takes a new package: what needs them is told, and the newcomer is shown."""
     base = await market.world.commit(base_files(shop))
     adapted = PRICES.replace("RATE)", "RATE - 1)")
-    head = await market.world.commit({LOCK: shop.lock("2.0"), "prices.py": adapted}, base)
-    verdict = await market.prove(base, head)
-    assert verdict.status is PROVEN, verdict.reasons
-    assert "regression: only with the new dependencies: tests/test_prices.py::test_gross" in step_of(verdict)
-
-
-async def test_a_fix_with_a_new_dependency_beside_it(market: Market, shop: Shop) -> None:
-    """It is proven with what it needs and the newcomer is shown; a claim that says there is none is refuted."""
-    base = await market.world.commit(base_files(shop))
     files: Files = {
-        LOCK: shop.lock("1.1", "more"),
-        "prices.py": PRICES + "\n\ndef reduced(net):\n    from assay_test_more import half\n    return half(net)\n",
+        LOCK: shop.lock("2.0", "more"),
+        "prices.py": adapted + "\n\ndef reduced(net):\n    from assay_test_more import half\n    return half(net)\n",
         "tests/test_reduced.py": "import prices\n\n\ndef test_reduced():\n    assert prices.reduced(10) == 5\n",
     }
     head = await market.world.commit(files, base)
     verdict = await market.prove(base, head, ClaimKind.FEATURE)
     assert verdict.status is PROVEN, verdict.reasons
     assert ("dependency-added", LOCK) in {(flag.kind, flag.path) for flag in verdict.flags}
+    assert "regression: only with the new dependencies: tests/test_prices.py::test_gross" in step_of(verdict)
     assert "only with the new dependencies: tests/test_reduced.py::test_reduced" in step_of(verdict)
-    lying = case(base, head, ClaimKind.FEATURE, new_dependencies=())
-    refuted = await market.world.assayer(BARE).prove(lying.model_copy(update={"run": "other"}))
-    assert refuted.status is REFUTED
-    assert f"{LOCK} brings assay-test-more" in refuted.reasons[0]
-    assert refuted.witness is not None
-    assert "git" in refuted.witness.command
 
 
 async def test_what_is_loaded_before_the_judge_is_asked_about(market: Market, shop: Shop) -> None:
@@ -262,9 +256,9 @@ async def test_what_cannot_be_resolved_is_a_question(
     """Without a digest, without a wheel, another file, no file at all, no index: nothing is installed."""
     base = await market.world.commit(base_files(shop))
     cases = (
-        (f"{NAME}==1.1\n", "has no digest for assay-test-rates", "with digests"),
+        (f"{NAME}==2.0\n", "has no digest for assay-test-rates", "with digests"),
         (shop.lock("source"), "its source only", "wheel"),
-        (f"{NAME}==1.1 --hash=sha256:{'0' * 64}\n", "is not the one that requirements.lock pins", "changed"),
+        (f"{NAME}==2.0 --hash=sha256:{'0' * 64}\n", "is not the one that requirements.lock pins", "changed"),
         ("not a lock file\n", "cannot be read", "Write it anew"),
         (None, "there is no file 'requirements.lock'", "commit it"),
     )
@@ -295,12 +289,11 @@ async def test_a_lock_file_that_the_change_brings(market: Market, shop: Shop) ->
         await with_dependencies(git, layers, BARE, base, {"default"}, brought_by=base)
 
 
-async def test_a_profile_without_a_lock_file_is_a_question(market: Market, shop: Shop) -> None:
-    """What a manifest asks for is shown; that the proof ran without it is said, and a claim about it stays open."""
-    base = await market.world.commit({"prices.py": "def gross(net):\n    return 238\n", "tests/test_prices.py": TESTS})
+async def test_a_profile_without_a_lock_file_is_a_question(market: Market) -> None:
+    """What a manifest asks for is in no image then: that is said, and what would have to be named."""
+    base = await market.world.commit({"prices.py": PRICES})
     head = await market.world.commit({"pyproject.toml": '[project]\ndependencies = ["attrs>=1"]\n'}, base)
-    verdict = await market.world.prove(base, head, ClaimKind.DEPENDENCY)
-    assert verdict.status is INCONCLUSIVE
-    assert "the sandboxes are not made from it" in verdict.reasons[0]
-    assert "`dependencies`" in str(verdict.question)
-    assert "dependency-added" in {flag.kind for flag in verdict.flags}
+    found = await market.resolve(base, head)
+    assert "pyproject.toml changed, and the sandboxes are not made from it" in found.trouble
+    assert "`dependencies`" in found.question
+    assert found.lock is None

@@ -203,6 +203,16 @@ def test_everything_that_differs_is_told() -> None:
     assert found.unhashed == ("five", "four", "one")
 
 
+def test_the_sandboxes_own_lock_file_may_have_any_name() -> None:
+    """Then it is pip's requirements, as where layers are made."""
+    settings = Settings(sandboxes={"default": SandboxProfile(dependencies="./deps/all.lock")})
+    found = examine({}, {"deps/all.lock": "one==1.0\n"}, (), settings)
+    assert (found.lock, found.unhashed) == ("deps/all.lock", ("one",))
+    assert told(found) == ["added one comes in: ==1.0"]
+    assert [one.name for one in found.undeclared] == ["one"]
+    assert examine({}, {"deps/all.lock": "one==1.0\n"}).files == (), "no other file of that name is one of dependencies"
+
+
 def test_a_lock_without_digests_is_told() -> None:
     """Of each that is new; what was there before is not blamed on the change."""
     package = '[[package]]\nname = "{}"\nversion = "1.0"\n'
