@@ -181,39 +181,40 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         yield index
 
 
-def test_a_check_has_what_the_lock_file_at_the_base_pins(
+def test_a_check_has_what_the_lock_files_pin(
     project: Project, index: Index, state: Path, client: docker.DockerClient
 ) -> None:
-    """The layer is made with a line that says so, used, and named with its packages in the evidence's image."""
-    digest = index.add_wheel("taxes", "2.0", {"taxes.py": "RATE = 19\n"})
-    lock = f"taxes==2.0 --hash={digest}\n"
+    """A layer for the base and one for the head, each made with a line that says so, used, and named in evidence."""
+    pins = {}
+    for version in ("2.0", "2.1"):
+        digest = index.add_wheel("taxes", version, {"taxes.py": "RATE = 19\n"})
+        pins[version] = f"taxes=={version} --hash={digest}\n"
     settings = f'{SHORT}[sandboxes.default]\ndependencies = "requirements.lock"\n'
-    project.repository.commit({"assay.toml": settings, "requirements.lock": lock}, "Lock")
-    # The change's own lock file is never the base's: it asks for what no index has, and that is a question.
-    change = project.change(
-        "taxed",
-        {
-            "prices.py": "from taxes import RATE\n" + (project.repo / "prices.py").read_text(),
-            "tests/test_taxes.py": "import prices\n\ndef test_rate():\n    assert prices.RATE == 19\n",
-            "requirements.lock": "nowhere==1\n",
-        },
-    )
+    prices = "from taxes import RATE\n" + (project.repo / "prices.py").read_text()
+    lock = {"requirements.lock": pins["2.0"]}
+    project.repository.commit({"assay.toml": settings, "prices.py": prices, **lock}, "Lock")
+    change = project.change("newer", {"requirements.lock": pins["2.1"]})
     said = execute("check", change, "--repo", project.repo, "--json")
-    assert "installing 1 distributions in a container without network" in said.err
+    assert said.err.count("installing 1 distributions in a container without network") == 2
     try:
-        assert said.result["verdict"] == "inconclusive", said
-        assert any("requirements.lock has no digest for nowhere" in reason for reason in said.result["reasons"])
+        assert said.result["verdict"] == "proven", said
+        assert "S14" in {step["id"] for step in said.result["steps"]}
+        assert "dependency-changed" in {flag["kind"] for flag in said.result["flags"]}
         kept = [path.read_bytes() for path in (state / "blobs").glob("??/*")]
-        images = [json.loads(blob) for blob in kept if b'"pypi/taxes 2.0"' in blob and b'"packages"' in blob]
-        assert len(images) == 1
+        images = [json.loads(blob) for blob in kept if b'"pypi/taxes ' in blob and b'"packages"' in blob]
+        found = {image["packages"][-1]: image for image in images}
+        assert found.keys() == {"pypi/taxes 2.0", "pypi/taxes 2.1"}
         evidence = [json.loads(blob) for blob in kept if b'"image_record"' in blob]
-        assert {one["image"] for one in evidence} == {images[0]["id"]}
-        assert images[0]["lock"].startswith("sha256:")
+        usual = {(one["purpose"], one["cell"]["source"]): one["image"] for one in evidence}
+        assert usual["regression", "base"] == found["pypi/taxes 2.0"]["id"]
+        assert usual["regression", "head"] == found["pypi/taxes 2.1"]["id"]
+        assert all(image["lock"].startswith("sha256:") for image in images)
         report = Path(said.result["evidence"]).read_text()
         assert "pypi/taxes 2.0" in report
+        assert "pypi/taxes 2.1" in report
     finally:
         for image in client.images.list("assay-sandbox/dependencies"):
-            if "taxes=2.0" in image.labels.get("dev.assay.dependencies.packages", ""):
+            if "pypi/taxes=2." in image.labels.get("dev.assay.dependencies.packages", ""):
                 for layer in client.images.list(filters={"label": f"dev.assay.supervisor.base={image.id}"}):
                     client.images.remove(str(layer.id), force=True)
                 client.images.remove(str(image.id), force=True)
