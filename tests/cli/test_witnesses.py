@@ -82,6 +82,18 @@ def test_a_refutation_travels(
     assert "tests/test_prices.py::test_ten_percent_off" in printed.out
     assert " packages" in printed.out
 
+    mine = project.repo / "mine"
+    mine.mkdir()
+    (mine / "file").write_text("mine")
+    full = exported(run, mine)
+    assert full.code == 2
+    assert "is there already" in full.err
+    assert (mine / "file").read_text() == "mine"
+    unknown = call("witness", run, "--claim", "other")
+    assert unknown.code == 2
+    assert "was not refuted" in unknown.err
+    assert call("witness", "r20260101-none").code == 2
+
     folder = tmp_path / "out" / "witness"
     told = exported(run, folder, "--json")
     assert told.code == 0, told
@@ -138,29 +150,3 @@ def test_a_refutation_travels(
         for path in ("prices.py", "tests/test_prices.py"):
             archive.add(mended / path, path)
     assert show(folder).returncode == 0
-
-
-def test_what_trees_alone_show_travels_without_an_image(project: Project, tmp_path: Path) -> None:
-    """Nothing was executed, so nothing has to be: the two trees, and a comparison."""
-    said = call("check", broken(project), "--repo", project.repo, "--kind", "docs", "--json")
-    assert said.result["verdict"] == "refuted", said
-    run = said.result["run"]
-    folder = tmp_path / "witness"
-    folder.mkdir()
-    assert exported(run, folder).code == 0
-    shown = show(folder)
-    assert shown.returncode == 1
-    assert "+    return cents + cents * percent // 100" in shown.stdout
-    assert "image.tar" not in {path.name for path in folder.iterdir()}
-
-    full = exported(run, folder)
-    assert full.code == 2
-    assert "is there already" in full.err
-    (project.repo / "x").mkdir()
-    (project.repo / "x" / "mine").write_text("mine")
-    assert exported(run, project.repo / "x").code == 2
-    assert (project.repo / "x" / "mine").read_text() == "mine"
-    unknown = call("witness", run, "--claim", "other")
-    assert unknown.code == 2
-    assert "was not refuted" in unknown.err
-    assert call("witness", "r20260101-none").code == 2
