@@ -227,6 +227,10 @@ TESTS = """
         out("link", str(tmp_path))
         assert (tmp_path / "link").exists()
 
+    def test_uncrossable_links_of_the_tests(tmp_path):
+        (tmp_path / "a").symlink_to("b")
+        out("show", "A", cwd=tmp_path)
+
     def test_uncrossable_text_of_a_test():
         assert out("words", __file__)
 

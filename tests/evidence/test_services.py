@@ -39,7 +39,7 @@ SERVICE = """
         server.serve_forever()
 """
 ASKING = """
-    import contextlib, http.client, pathlib, shutil, socket, socketserver, subprocess, sys, threading, time
+    import asyncio, contextlib, http.client, pathlib, shutil, socket, socketserver, subprocess, sys, threading, time
     import urllib.error, urllib.request
     import pytest
     from service import make_server
@@ -94,6 +94,16 @@ ASKING = """
             peer.shutdown(socket.SHUT_WR)
             said = b"".join(iter(lambda: peer.recv(100), b""))
         assert said.startswith(b"HTTP/1.0 200") and said.endswith(b"/")
+
+    def test_asyncio(port):
+        async def ask():
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /a HTTP/1.0\\r\\n\\r\\n")
+            said = await reader.read()
+            writer.close()
+            return said
+
+        assert asyncio.run(ask()).endswith(b"/a")
 
     def test_nothing_listens():
         with socket.socket() as peer:

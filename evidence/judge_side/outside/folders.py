@@ -16,7 +16,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,13 +37,17 @@ class Unshared(Exception):
 
 
 class Folders:
-    """The places that both sides share, and what is known of them on this side."""
+    """The places that both sides share, and what is known of them on this side.
 
-    def __init__(self) -> None:
+    Args:
+        came: files that the other side wrote before.
+    """
+
+    def __init__(self, came: Iterable[str] = ()) -> None:
         self._lock = threading.RLock()
         self._places: dict[str, tuple[Sent, bool]] = {}
         self._known: dict[str, tuple[int, ...]] = {}
-        self.came: set[str] = set()
+        self.came = set(came)
         """Files that the other side wrote, whatever became of them here."""
 
     def add(self, place: str, *, sent: Sent, taken: bool) -> bool:

@@ -82,7 +82,7 @@ class Link:
             if self._exchange is not None:
                 self._exchange.close()
             self._exchange = None
-            self.folders = Folders()
+            self.folders = Folders(self.folders.came)
             self.outlived = bool(self.running)
             self.session += 1
 
@@ -145,6 +145,8 @@ class Link:
             return exchange.ask(request, seconds)
         except Unshared as error:
             reason = str(error)
+            if exchange is not None:
+                exchange.close(error)  # what the sides share is not the same any more: the next test meets a new worker
         except TimeoutError as error:
             reason = f"the worker did not answer within {seconds:g} s"
             if exchange is not None:
