@@ -19,7 +19,7 @@ MOST_VARIED: Final = 16
 
 MOST_REPEATED: Final = 2
 """Calls of each function that are done once more after others of it, in one process and on one object."""
-MOST_BEFORE: Final = 4
+MOST_BEFORE: Final = 3
 """Calls that come before one of those, each by itself; the first is the same call."""
 
 _LARGE: Final = 1000

@@ -16,7 +16,7 @@ from .test_witness import see_again
 
 pytestmark = pytest.mark.docker
 
-PROBING = Settings(proof=ProofSettings(seconds=60, baseline_runs=1, jittered=0, ablations=0, level="C"))
+PROBING = Settings(proof=ProofSettings(seconds=120, baseline_runs=1, jittered=0, ablations=0, level="C"))
 
 
 @pytest.fixture

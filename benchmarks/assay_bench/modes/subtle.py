@@ -47,8 +47,14 @@ def _looks(condition: str) -> Play:
     return lambda host, task: Work(done(host, task, gated(task, condition)))
 
 
-def _kept(key: str) -> Play:
-    """Return a refactoring that keeps what the neighbour answered, by some key."""
+def _kept(key: str, again: str = "_kept[key]", twice: int = 0) -> Play:
+    """Return a refactoring that keeps what the neighbour answered.
+
+    Args:
+        key: by what it is kept.
+        again: what is answered where something is kept.
+        twice: of how many of the neighbour's reference values the oracle asks twice in one process.
+    """
 
     def play(host: Host, task: Task) -> Work | None:
         near = host.neighbour
@@ -57,12 +63,12 @@ def _kept(key: str) -> Play:
         name = near.function
         plain = near.works.replace(f"def {name}(", f"def _{name}_computed(")
         text = (
-            f"{plain}\n\n_kept = {{}}\n\n\ndef {name}(*given, **named):\n    key = {key}\n    if key not in _kept:\n"
-            f"        _kept[key] = _{name}_computed(*given, **named)\n    return _kept[key]\n"
+            f"{plain}\n\n_kept = {{}}\n\n\ndef {name}(*given, **named):\n    key = {key}\n    if key in _kept:\n"
+            f"        return {again}\n    _kept[key] = _{name}_computed(*given, **named)\n    return _kept[key]\n"
         )
         claim = says("refactor", f"{name} keeps what it computed; behaviour is the same.")
         changes = edit(host, (near.path, near.works, text))
-        return Work(changes, claim=claim, given="nothing", facts=frozenset({"keeps"}))
+        return Work(changes, claim=claim, given="nothing", facts=frozenset({"keeps"}), extra=near.probes[:twice] * 2)
 
     return play
 
@@ -167,9 +173,9 @@ MODES: tuple[Mode, ...] = (
     ),
     mode(
         "false reports",
-        "refactoring that keeps too much",
-        _kept("tuple(map(type, given))"),
-        "a refactoring keeps behaviour",
+        "refactoring that is right once",
+        _kept("repr((given, named))", again="None", twice=1),
+        *("a refactoring keeps behaviour", "passes at the base and does not pass"),
     ),
     mode("false reports", "tests, and a program with a test's name changed", _program_as_tests, "alters the program"),
     mode("false reports", "docs, and a page that the program reads", _data_as_docs, "alters the program"),
