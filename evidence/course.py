@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 from assay.evidence.controls import Null
+from assay.evidence.divided import run_nearest, run_suite
 from assay.evidence.expectations import Standing
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import counting_ids, refutations
 from assay.evidence.held_out import subject_of, uncontrolled_ids
-from assay.evidence.matrix import AtBase, brought_ids, fail_at_base, needed_ids, stable_ids
+from assay.evidence.matrix import AtBase, brought_ids, fail_at_base, stable_ids
 from assay.evidence.refutation import TESTS, altered_ids, confirmations, suspects
 from assay.evidence.together import together
 from assay.evidence.trials import Trials
@@ -31,20 +32,31 @@ class Course:
 
     Args:
         trials: where it is executed, and the books of it.
+        nearest: files that name one which the change alters.
     """
 
-    def __init__(self, trials: Trials) -> None:
+    def __init__(self, trials: Trials, nearest: tuple[str, ...] = ()) -> None:
         self._trials = trials
         self._layout = trials.layout
+        self._nearest = nearest
 
     # -- what is executed
 
-    async def run_base(self) -> None:
-        """Execute what is about the base alone: the canary, the baseline, and the trusted tests without the work."""
-        baseline = [
-            self._trials.suite(Subject.REGRESSION, "base", replicate=n) for n in range(self._trials.facts.baseline_runs)
-        ]
-        await together(self._trials.canary(), *baseline, *(self._trusted(s, "base") for s in self._stated()))
+    async def run(self) -> None:
+        """Execute the canary, the base and the head, and what fails there again, until a failure has reproduced."""
+        await together(self._trials.canary(), self._run_both())
+        if not self.is_refuted:
+            await self._run_confirmations()
+
+    async def _run_both(self) -> None:
+        """Execute the base, without and with trusted tests; the tests nearest to the change; and the head."""
+        runs = range(self._trials.facts.baseline_runs)
+        baseline = (self._trials.suite(Subject.REGRESSION, "base", replicate=n) for n in runs)
+        await together(*baseline, *(self._trusted(s, "base") for s in self._stated()))
+        if self._trials.image is None:  # else both sides run with the other's dependencies, to tell what causes it
+            await run_nearest(self._trials, self._nearest)
+        if not self.is_refuted:
+            await self._run_head()
 
     async def run_blank(self) -> None:
         """Execute the canary, and the trusted tests where the work is not done."""
@@ -55,14 +67,24 @@ class Course:
         heads = (self._trials.check(check, "head", n, f"doubt {key}") for n in range(self._trials.facts.replicates))
         await together(self._trials.canary(), self._trials.check(check, "base", 0, f"doubt {key}"), *heads)
 
-    async def run_head(self) -> None:
-        """Execute the head: base tests, trusted tests, the change's own suite and its author's own checks."""
+    async def _run_head(self) -> None:
+        """Execute the head: base tests, trusted tests, the change's own suite and its author's own checks; and at once
+        again what failed in one of them.
+        """
+        suites = (Subject.REGRESSION, *([Subject.BROUGHT] if self._trials.facts.judge_side_changed else []))
         await together(
-            *(self._trusted(s, "head") for s in self._stated()),
-            self._trials.suite(Subject.REGRESSION, "head", expected=needed_ids(self._trials.book)),
-            *([self._trials.suite(Subject.BROUGHT, "head")] if self._trials.facts.judge_side_changed else []),
+            *(self._confirmed(s, self._trusted(s, "head")) for s in self._stated()),
+            *(self._confirmed(s, run_suite(self._trials, s)) for s in suites),
             *(self._trials.check(c, "head", 0) for c in self._trials.facts.case.claim.draft.checks),
         )
+
+    async def _confirmed(self, subject: Subject, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, and then execute again what failed in it."""
+        await work
+        book = self._trials.book
+        ids = tuple(suspects(book, subject))
+        if ids and not any(confirmations(book, subject, i) for i in ids):
+            await (self._again_alone(subject, ids) if self._is_whole(book, subject) else self._again_whole(subject))
 
     @property
     def is_refuted(self) -> bool:
@@ -70,14 +92,17 @@ class Course:
         return next(refutations(self._trials.book), None) is not None
 
     async def run_brought(self) -> None:
-        """Execute the tests that the change brings where the change is not."""
+        """Execute the tests that the change brings where the change is not; and, of those that fail there only because
+        something is not there, with functions that do nothing.
+        """
         if ids := brought_ids(self._trials.book):
             await self._trials.suite(
                 Subject.BROUGHT, "base", modules=self._layout.modules(Subject.BROUGHT, ids), expected=ids
             )
         await self._altered_again(altered_ids(self._trials.book))
+        await self._run_controls()
 
-    async def run_controls(self) -> None:
+    async def _run_controls(self) -> None:
         """Execute tests that failed only because something is not there with functions that do nothing."""
         book = self._trials.book
         wanted: dict[Subject, Sequence[str]] = {s: uncontrolled_ids(book, s) for s in self._stated()}
@@ -85,15 +110,11 @@ class Course:
         nulls: tuple[Null, ...] = ("raise", "return")
         await together(*(self._null(s, null, ids) for s, ids in wanted.items() if ids for null in nulls))
 
-    async def run_confirmations(self) -> None:
-        """Execute failures again, by themselves first, then as part of everything where that does not show them."""
-        book = self._trials.book
-        found = {s: tuple(suspects(book, s)) for s in TESTS}
-        await together(
-            *(self._again_alone(s, ids) for s, ids in found.items() if ids and self._is_whole(book, s)),
-            *(self._again_whole(s) for s, ids in found.items() if ids and not self._is_whole(book, s)),
-            *(self._check_again(c) for c in self._trials.facts.case.claim.draft.checks),
-        )
+    async def _run_confirmations(self) -> None:
+        """Execute failures again that did not show by themselves, as part of everything; and what an author's check
+        showed.
+        """
+        await together(*(self._check_again(c) for c in self._trials.facts.case.claim.draft.checks))
         book = self._trials.book
         open_still = [s for s in TESTS if self._is_whole(book, s) and self._unshown(book, s)]
         shown = any(confirmations(book, s, i) for s in TESTS for i in suspects(book, s))

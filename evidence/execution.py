@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import posixpath
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from assay.errors import SandboxLost
 from assay.evidence.commands import bounded, read_command
 from assay.evidence.environment import canary_of, place_in, workspace_of
 from assay.evidence.probe_calls import Probe
+from assay.evidence.promises import Promises
 from assay.evidence.relay import Relay, ask_outside, sent_texts
 from assay.evidence.reported import run_reported
 from assay.evidence.runner_junit import without_reports
@@ -34,8 +36,9 @@ from assay.sandboxes.protocol import WORKSPACE, Sandbox, SandboxProvider
 from assay.store.git import GitStore
 from assay.store.protocol import Blobs, Clock, Ledger
 
-_AT_ONCE: Final = 2
-"""Sandboxes that one proof uses at the same time."""
+_FEWEST_AT_ONCE: Final = 2
+_MOST_AT_ONCE: Final = 8
+"""Sandboxes that one proof uses at the same time, where the policy does not say how many: one for each processor."""
 _STREAM_LIMIT: Final = 16_000_000
 """Bytes kept of each stream of a run of tests; enough for a report of twenty thousand tests."""
 
@@ -90,7 +93,7 @@ class Order:
 
 
 class Bench:
-    """Where orders are executed, at most two at a time, each in a sandbox that nobody has used.
+    """Where orders are executed, some at a time, each in a sandbox that nobody has used.
 
     Args:
         run: run in whose ledger evidence is recorded.
@@ -123,24 +126,19 @@ class Bench:
         self._records: dict[str, str] = {}  # image id to the digest of what is known of the image
         self._profile = profile.model_copy(update={"image": image.id})
         self._progress = progress
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
-        self._promised = 0
-        """Sandboxes that the provider was told of, and that were not opened yet."""
+        self.places = settings.proof.sandboxes or min(_MOST_AT_ONCE, max(_FEWEST_AT_ONCE, os.cpu_count() or 1))
+        """Sandboxes that there may be at once."""
+        self._free = asyncio.Semaphore(self.places)
+        self._promises = Promises(sandboxes)
         self._closing: list[asyncio.Task[None]] = []
 
     def promise(self, count: int) -> None:
         """Let the provider know that at least so many sandboxes will be opened from now on."""
-        more = count - self._promised
-        if more > 0:
-            self._promised = count
-            self._sandboxes.prepare(self._profile, more)
+        self._promises.promise(self._profile, count)
 
     async def close(self) -> None:
         """Wait until every sandbox is gone, and have none prepared any more; raises what closing one met."""
-        if self._promised:
-            self._sandboxes.prepare(self._profile, -self._promised)
-            self._promised = 0
+        self._promises.take_back()
         for met in await asyncio.gather(*self._closing, return_exceptions=True):
             if isinstance(met, BaseException):
                 raise met
@@ -191,16 +189,13 @@ class Bench:
         name = self.identify(order)
         if (known := await self.recall(name)) is not None:
             return known
-        self._waiting += (usual := order.image is None)
-        self.promise(self._waiting)
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= usual
+        profile = place_in(self._profile_on(order.image), order.surroundings)
+        with self._promises.waiting(profile):
+            await self._free.acquire()
         try:
             return await self._execute(order, name)
         finally:
-            self._places.release()
+            self._free.release()
 
     async def _execute(self, order: Order, name: str) -> Evidence:
         if self._progress is not None:
@@ -261,9 +256,9 @@ class Bench:
     async def _opened(self, order: Order, image: Image | None, tree: Tree, name: str) -> AsyncIterator[Sandbox]:
         """Give a fresh sandbox with a tree in it."""
         owner = SandboxOwner(run=self._run, role="check", step=name)
-        if image is None:
-            self._promised = max(0, self._promised - 1)
-        sandbox = await self._sandboxes.open(place_in(self._profile_on(image), order.surroundings), owner)
+        profile = place_in(self._profile_on(image), order.surroundings)
+        self._promises.keep(profile)
+        sandbox = await self._sandboxes.open(profile, owner)
         try:
             await sandbox.put_tree(tree, self._git.contents, root=workspace_of(order.surroundings))
             yield sandbox

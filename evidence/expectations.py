@@ -6,7 +6,7 @@ ended early, are all something else than passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -34,6 +34,9 @@ class Reading:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        self.whole = isinstance(evidence.ending, Exited) and not evidence.trouble
+        """Whether the command ended by itself and its report counts."""
+        self._standings: dict[str, Standing] = {}
         self._outcomes: dict[str, TestOutcome] = {}
         self._twice: set[str] = set()
         for outcome in evidence.outcomes:
@@ -42,17 +45,17 @@ class Reading:
             self._outcomes[outcome.id] = outcome
 
     @property
-    def whole(self) -> bool:
-        """Whether the command ended by itself and its report counts."""
-        return isinstance(self.evidence.ending, Exited) and not self.evidence.trouble
-
-    @property
     def ids(self) -> tuple[str, ...]:
         """Ids that were collected; files that could not be are left out."""
         return tuple(i for i, o in self._outcomes.items() if "::" in i and o.reports > 0)
 
     def stand(self, test: str) -> Standing:
         """Return how an expected id stands."""
+        if test not in self._standings:
+            self._standings[test] = self._stand(test)
+        return self._standings[test]
+
+    def _stand(self, test: str) -> Standing:
         if self.evidence.ending is None:
             return Standing.LOST
         if not self.whole:
@@ -77,6 +80,38 @@ class Reading:
             return describe_ending(self.evidence) + trouble
         outcome = self.outcome(test)
         return outcome.message if outcome is not None and outcome.message else f"the test {standing.value}"
+
+
+def as_one(shards: Sequence[Reading]) -> Reading:
+    """Return the reading of a suite that was divided over sandboxes.
+
+    It is whole only if each part is. Each id counts in the part that was asked for it: one that another part reports
+    was reported once too often, and one that is reported nowhere is missing.
+    """
+    if len(shards) == 1:
+        return shards[0]
+    parts = [shard.evidence for shard in shards]
+    worst = next((p for p in parts if not isinstance(p.ending, Exited)), parts[-1])
+    bad = max((p.ending.code for p in parts if isinstance(p.ending, Exited)), default=0)
+    lost = any(p.ending is None for p in parts)
+    made = worst.model_copy(
+        update={
+            "ending": None if lost else Exited(code=bad) if isinstance(worst.ending, Exited) else worst.ending,
+            "trouble": next((p.trouble for p in parts if p.trouble), ""),
+            "outcomes": tuple(outcome for part in parts for outcome in _own(part)),
+            "expected": tuple(test for part in parts for test in part.expected),
+            "seconds": sum(p.seconds for p in parts),
+            "cpu_seconds": sum(p.cpu_seconds for p in parts),
+        }
+    )
+    return Reading(made)
+
+
+def _own(part: Evidence) -> Iterator[TestOutcome]:
+    asked = frozenset(part.expected)
+    for outcome in part.outcomes:
+        stranger = asked and "::" in outcome.id and outcome.id not in asked
+        yield outcome.model_copy(update={"reports": max(2, outcome.reports)}) if stranger else outcome
 
 
 def _stand_once(outcome: TestOutcome) -> Standing:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from assay.evidence.dependency_changes import Dependencies
-from assay.evidence.expectations import Reading
+from assay.evidence.expectations import Reading, as_one
 from assay.evidence.protocol import Case
 from assay.policies.settings import ProjectSettings
 from assay.records.base import Record
@@ -35,6 +35,8 @@ class Subject(StrEnum):
 Variant = Literal[
     "base",
     "head",
+    "near",
+    "near-base",
     "null-raise",
     "null-return",
     "twin",
@@ -51,13 +53,16 @@ Variant = Literal[
     "old-lock",
     "new-lock",
 ]
-"""Which source, and what was altered: the base's, the head's, the head's with the changed functions taken out;
+"""Which source, and what was altered: the base's, the head's; both once more, for the tests nearest to the change and
+for what failed in a part of the suite; the head's with the changed functions taken out;
 perturbed expectations over one of the two (S8); other surroundings for one of the two (S12); the head without a part
 of the change, while its lines are counted, and with its mutants (S13); base and head while their calls are noted (S11);
 one of the two with the judge outside (S9); the head with the base's dependencies, and the base with the head's (S14).
 """
 
-BASE_VARIANTS: Final = frozenset({"base", "twin-base", "jittered-base", "recorded", "outside-base", "new-lock"})
+BASE_VARIANTS: Final = frozenset(
+    {"base", "near-base", "twin-base", "jittered-base", "recorded", "outside-base", "new-lock"}
+)
 """The variants with the base's source."""
 
 
@@ -89,6 +94,8 @@ class Trial(Record):
     """Whether only suspects ran, to see whether a failure reproduces; else everything of the subject."""
     check: str | None = None
     """Id of the author's check, where it is about one."""
+    shard: int | None = None
+    """Number of a part of the suite, where it was divided over sandboxes; None: what ran is everything."""
     evidence: str
     """Id of the evidence."""
 
@@ -164,6 +171,8 @@ class Facts(Record):
     """Files that raised a failure and belong to the judge's side."""
     watching: frozenset[str] = frozenset()
     """Files of the head's program that import what looked at its runner at the base already (S11)."""
+    untouched: frozenset[str] = frozenset()
+    """Files whose tests the change cannot reach, as far as texts tell."""
     jittered: int = 0
     """Other surroundings that the policy asks for (S12)."""
     parts: tuple[ChangedPart, ...] = ()
@@ -182,23 +191,32 @@ class Facts(Record):
     """What was not executed, or not to its end, because the time for the proof was over."""
 
 
+_Place = tuple[Subject, Variant, str, bool, str | None]
+
+
 class Book:
     """The evidence of a case, found by its place in the proof."""
 
-    def __init__(self, facts: Facts, evidence: Iterable[Evidence]) -> None:
+    def __init__(self, facts: Facts, evidence: Iterable[Evidence | Reading]) -> None:
         self.facts = facts
-        held = {e.id: Reading(e) for e in evidence}
+        readings = (e if isinstance(e, Reading) else Reading(e) for e in evidence)
+        held = {r.evidence.id: r for r in readings}
         self.missing = tuple(t.evidence for t in facts.trials if t.evidence not in held)
         """Ids of evidence that was made and is not here."""
         lost = (t for t in facts.trials if t.evidence in held and held[t.evidence].evidence.ending is None)
         self.lost = tuple(t for t in lost if t.variant not in ("ablated", "covered", "mutated"))
         """Trials whose sandbox was lost; those aside that only inform."""
         self._seconds = {i: r.evidence.seconds for i, r in held.items()}
-        self._places: dict[tuple[Subject, Variant, str, bool, str | None], list[Reading]] = {}
+        self._places: dict[_Place, list[Reading]] = {}
+        runs: dict[tuple[int, _Place], list[Trial]] = {}
         for trial in sorted(facts.trials, key=lambda t: t.replicate):
             if trial.evidence in held:
                 place = (trial.subject, trial.variant, trial.part, trial.alone, trial.check)
-                self._places.setdefault(place, []).append(held[trial.evidence])
+                runs.setdefault((trial.replicate, place), []).append(trial)
+        for (_, place), trials in runs.items():
+            whole = [held[t.evidence] for t in trials if t.shard is None]
+            shards = [held[t.evidence] for t in sorted(trials, key=lambda t: t.shard or 0)]
+            self._places.setdefault(place, []).extend(whole or [as_one(shards)])
 
     def all(
         self, subject: Subject, variant: Variant, *, part: str = "", alone: bool = False, check: str | None = None

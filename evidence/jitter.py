@@ -9,16 +9,16 @@ known to depend on them, and is not blamed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final, Literal
 
 from assay.evidence.expectations import Reading, Standing
 from assay.evidence.facts import Book, Subject, Variant
 from assay.evidence.grounds import Open, Refuted, counting_ids, refuted_elsewhere
-from assay.evidence.matrix import WHOLE, brought_ids, needed_ids
+from assay.evidence.matrix import WHOLE, brought_ids, in_tree, needed_ids
 from assay.evidence.refutation import TESTS
-from assay.evidence.together import together
+from assay.evidence.together import in_turn, together
 from assay.evidence.trials import Trials
 from assay.evidence.twin_runs import variant_tree
 from assay.records.base import digest_of
@@ -88,20 +88,26 @@ async def run_jitter(trials: Trials, count: int, deadline: float | None = None) 
         deadline: seconds on the monotonic clock after which nothing more is begun.
     """
     trials.note(jittered=count)
-    wanted = {s: ids for s in TESTS if (ids := resting_ids(trials.book, s))}
-    for number in range(count):
-        if _is_late(deadline):
-            return
-        await together(*(_run(trials, s, "jittered", number, 0, ids) for s, ids in wanted.items()))
-    again = [(s, part) for s in wanted for part in _telling_parts(trials.book, s)]
+    book = trials.book
+    wanted = [{s: ids for s in TESTS if (ids := ids_in(book, s, number))} for number in range(count)]
+    rounds = (_round(trials, number, asked, deadline) for number, asked in enumerate(wanted))
+    await (together if deadline is None else in_turn)(*rounds)
     replicates = trials.facts.replicates
-    for subject, part in again:
+    for subject, part in [(s, part) for s in TESTS for part in _telling_parts(trials.book, s)]:
         if _is_late(deadline):
             return
-        ids, number = wanted[subject], int(part)
+        number = int(part)
+        ids = wanted[number][subject]
         heads = [_run(trials, subject, "jittered", number, n, ids) for n in range(1, replicates + 1)]
         bases = range(max(_FEWEST_BASES, replicates)) if _any_told(trials.book, subject, part) else ()
         await together(*heads, *(_run(trials, subject, "jittered-base", number, n, ids) for n in bases))
+
+
+async def _round(
+    trials: Trials, number: int, wanted: Mapping[Subject, tuple[str, ...]], deadline: float | None
+) -> None:
+    if not _is_late(deadline):
+        await together(*(_run(trials, s, "jittered", number, 0, ids) for s, ids in wanted.items()))
 
 
 def _is_late(deadline: float | None) -> bool:
@@ -139,6 +145,27 @@ def resting_ids(book: Book, subject: Subject) -> tuple[str, ...]:
         case _:
             ids = head.ids
     return tuple(i for i in ids if head.stand(i) is Standing.PASSED)
+
+
+def reached_ids(book: Book) -> tuple[str, ...]:
+    """Return the ids of the base's suite that the change may reach, and on which a proof rests."""
+    untouched = book.facts.untouched
+    return tuple(
+        i for i in resting_ids(book, Subject.REGRESSION) if in_tree(book.facts, i.split("::", 1)[0]) not in untouched
+    )
+
+
+def ids_in(book: Book, subject: Subject, number: int) -> tuple[str, ...]:
+    """Return the ids of a subject that are executed in the surroundings of a number.
+
+    In the first ones everything is, whatever the change may reach; in the others, of the base's own suite, what it may
+    reach by name: that, and all of the tests that show what the change does, fails by chance if anything does.
+    """
+    ids = resting_ids(book, subject)
+    if number == 0 or subject is not Subject.REGRESSION:
+        return ids
+    reached = reached_ids(book)
+    return reached if reached or any(resting_ids(book, s) for s in TESTS if s is not subject) else ids
 
 
 def fates(book: Book, subject: Subject) -> dict[str, tuple[Fate, str]]:
@@ -250,8 +277,10 @@ def jitter_step(book: Book) -> Step | None:
     if not asked or not any(resting_ids(book, s) for s in TESTS):
         return None
     found = [(s, t, f) for s in TESTS for t, (f, _) in fates(book, s).items()]
-    ids = sum(len(resting_ids(book, s)) for s in TESTS)
+    ids, further = (sum(len(ids_in(book, s, number)) for s in TESTS) for number in (0, 1))
     reasons = [f"{ids} ids in {done} of {asked} other surroundings; {len({t for _, t, _ in found})} of them failed"]
+    if done > 1 and further < ids:
+        reasons.append(f"in all of them {further} that show the change or that it may reach; the others in the first")
     if done and not found:
         bound = 100 * (1 - 0.05 ** (1 / done))
         reasons.append(

@@ -41,6 +41,8 @@ from assay.evidence.mutation import run_mutants
 from assay.evidence.outside import run_outside
 from assay.evidence.probe import run_probe
 from assay.evidence.protocol import BlankResult, Case, DoubtResult, TrustedTests
+from assay.evidence.reach import look
+from assay.evidence.together import in_turn, together
 from assay.evidence.tree_policy import examine_tree
 from assay.evidence.trials import Trials
 from assay.evidence.twin_runs import run_twins
@@ -148,26 +150,31 @@ class Assayer:
             return judge(facts, ())
         async with self._sealed(case.run) as bench:  # S4
             trials = await self._both_sides(facts, layout, bench, deadline=self._deadline(began))  # S14
-            course = Course(trials)  # S5: each of its trees is composed
-            await course.run_base()  # S7 base/base, and S10 without the work
+            reach = await asyncio.to_thread(look, layout, self._git.contents, facts.program_changed)
+            trials.note(untouched=reach.untouched)
+            course = Course(trials, reach.nearest)  # S5: each of its trees is composed
             await run_head_canary(trials)
-            await course.run_head()  # S6; S7 head/base and head/head, S10 with the work
-            await course.run_confirmations()
+            await course.run()  # S6; S7 base/base, head/base and head/head; S10 without the work and with it
             await run_dependencies(trials)  # S14: each side with the other's
             if not course.is_refuted and not canary_fault(trials.book):
-                await course.run_brought()  # S7 base/head
-                await course.run_controls()  # S8: null implementations
-                await run_meter(trials)  # S15
-                if facts.project.runner == "pytest":
-                    await run_twins(trials, self._settings.proof.twins)  # S8: negative twins
-                    await run_outside(trials, self._settings.proof.twins)  # S9
-                    await run_jitter(trials, self._settings.proof.jittered, trials.deadline)  # S12
-                    if not any(jitter_refutations(trials.book)):
-                        await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13
-                        if trials.has_time():
-                            await run_probe(trials, self._settings.proof.probed)  # S11
-                        await run_mutants(trials, self._settings.proof.mutants)  # S13
+                await run_meter(trials)  # S15, with nothing beside it
+                await self._control(trials, course)  # S7 base/head; S8; S9; S12
+                if facts.project.runner == "pytest" and not any(jitter_refutations(trials.book)):
+                    await run_ablation(trials, self._settings.proof.ablations, trials.deadline)  # S13
+                    if trials.has_time():
+                        await run_probe(trials, self._settings.proof.probed)  # S11
+                    await run_mutants(trials, self._settings.proof.mutants)  # S13
             return judge(trials.facts, trials.evidence.values())
+
+    async def _control(self, trials: Trials, course: Course) -> None:
+        """Execute what shows that the greens could have been red: all of it at once, or, where the time is bounded, in
+        the order in which it is needed.
+        """
+        proof, work = self._settings.proof, [course.run_brought()]  # S7 base/head, and S8: null implementations
+        if trials.facts.project.runner == "pytest":
+            twins = in_turn(run_twins(trials, proof.twins), run_outside(trials, proof.twins))  # S8: negative twins; S9
+            work += [twins, run_jitter(trials, proof.jittered, trials.deadline)]  # S12
+        await (together if trials.deadline is None else in_turn)(*work)
 
     def _survey(self, case: Case, claimed: Step, adopted: Adopted, layout: Layout) -> Facts:
         """Return what the trees and the settings say, before anything is executed."""

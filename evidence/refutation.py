@@ -18,6 +18,7 @@ from assay.evidence.matrix import (
     failing_brought,
     is_named,
     missing_module,
+    needed_ids,
 )
 from assay.records.claims import ClaimKind
 from assay.records.evidence import TestOutcome
@@ -26,11 +27,16 @@ from assay.records.sandboxes import TimedOut
 TESTS: tuple[Subject, ...] = (Subject.VISIBLE, Subject.REGRESSION, Subject.HELD_OUT, Subject.BROUGHT)
 """In the order in which their failures make a witness: first what says most to the author of the change."""
 
+EARLY: tuple[Variant, Variant] = ("near", "near-base")
+"""Where failures are seen, and confirmed, before the whole suite has run."""
+
 
 def suspects(book: Book, subject: Subject) -> dict[str, Standing]:
     """Return the ids whose failure at the head would refute the claim if it reproduced; `WHOLE` is the run itself."""
     head = book.first(subject, "head")
     match subject:
+        case Subject.REGRESSION if head is None:
+            head, found = book.first(subject, EARLY[0]), early_suspects(book)
         case Subject.REGRESSION:
             declared = declared_ids(book.facts)
             found = {i: s for i, s in broken_ids(book).items() if not is_named(i, declared)}
@@ -63,6 +69,29 @@ def _lacks_dependency(outcome: TestOutcome | None) -> bool:
     return outcome is not None and missing_module(outcome.message) is not None
 
 
+def early_suspects(book: Book) -> dict[str, Standing]:
+    """Return the ids of the base that failed with the change where the tests nearest to it ran before the others."""
+    near = book.first(Subject.REGRESSION, EARLY[0])
+    if near is None or not near.whole:
+        return {}
+    declared, needed = declared_ids(book.facts), set(needed_ids(book))
+    asked = (i for i in near.evidence.expected if i in needed and not is_named(i, declared))
+    return {i: near.stand(i) for i in asked if near.stand(i) is not Standing.PASSED}
+
+
+def early_confirmations(book: Book, test: str) -> tuple[Reading, ...]:
+    """Return the executions that show again what failed before the whole suite had run: by itself, each time, while the
+    base passes each time.
+    """
+    enough = book.facts.replicates
+    heads, bases = (
+        tuple(r for r in book.all(Subject.REGRESSION, v, alone=True) if test in r.evidence.expected) for v in EARLY
+    )
+    again = len(heads) >= enough and all(_shows(r, test) for r in heads)
+    kept = len(bases) >= enough and all(r.stand(test) is Standing.PASSED for r in bases)
+    return heads if again and kept else ()
+
+
 def altered_ids(book: Book) -> tuple[str, ...]:
     """Return the tests that a refactoring brings and that fail without it, for a reason that counts."""
     if book.facts.case.claim.draft.kind is not ClaimKind.REFACTOR:
@@ -84,6 +113,8 @@ def confirmations(book: Book, subject: Subject, test: str, variant: Variant = "h
     alone = tuple(r for r in book.all(subject, variant, alone=True) if test in r.evidence.expected)
     if len(alone) >= enough and all(_shows(r, test) for r in alone) and _base_keeps(book, subject, test):
         return alone
+    if subject is Subject.REGRESSION and (early := early_confirmations(book, test)):
+        return early
     again = book.all(subject, variant)[1:]  # the first one is what raised the suspicion
     return again if len(again) >= enough and all(_shows(r, test) for r in again) else ()
 

@@ -15,7 +15,7 @@ from assay.evidence.matrix import baseline_trouble, broken_ids, brought_ids, nee
 from assay.evidence.meters import meter_step
 from assay.evidence.outside import outside_step
 from assay.evidence.probe_findings import probe_step
-from assay.evidence.refutation import TESTS, suspects
+from assay.evidence.refutation import EARLY, TESTS, early_confirmations, early_suspects, suspects
 from assay.evidence.strength import strength_step
 from assay.evidence.twin_runs import twin_step
 from assay.records.verdicts import Step
@@ -84,6 +84,10 @@ def _exact(book: Book) -> Step:
         failed = failed or bool(bad)
         ids = needed_ids(book) if subject is Subject.REGRESSION else head.ids
         reasons.append(f"{subject.value}: {len(ids)} ids, {len(bad)} of them not passed")
+    if near := book.first(Subject.REGRESSION, EARLY[0]):
+        ids, bad = near.evidence.expected, early_suspects(book)
+        failed = failed or any(early_confirmations(book, i) for i in bad)
+        reasons.append(f"{Subject.REGRESSION.value}, nearest to the change: {len(ids)} ids, {len(bad)} not passed")
     if reasons and book.facts.project.runner != "pytest":
         reasons.append("the report was written by the processes that are judged, and read after they were dead")
     if reasons and book.facts.project.runner == "junit":
@@ -96,6 +100,8 @@ def _matrix(book: Book) -> Step:
     trouble = baseline_trouble(book)
     broken = broken_ids(book)
     reasons = [trouble] if trouble else [f"{len(needed_ids(book))} ids pass at the base each time"]
+    if book.first(Subject.REGRESSION, "head") is None:  # nothing but the tests nearest to the change was asked for
+        broken = early_suspects(book)
     if broken:
         reasons.append(f"{len(broken)} of them do not pass with the change: " + _some(tuple(broken)))
     if book.facts.judge_side_changed:

@@ -1,4 +1,4 @@
-"""Doing several things at once, so that none is left running when one of them fails or all are cancelled."""
+"""Doing several things at once or in turn, so that none is left over when one fails or all are cancelled."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ async def together(*work: Coroutine[Any, Any, None]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def in_turn(*work: Coroutine[Any, Any, None]) -> None:
+    """Await one part of the work after the other; where one raises, those after it are not begun."""
+    waiting = list(work)
+    try:
+        while waiting:
+            await waiting.pop(0)
+    finally:
+        for part in waiting:
+            part.close()

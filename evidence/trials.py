@@ -11,6 +11,7 @@ from assay.evidence.baseline import BaselineCache
 from assay.evidence.controls import Null
 from assay.evidence.environment import canary_of, canary_tree
 from assay.evidence.execution import Bench, Order
+from assay.evidence.expectations import Reading
 from assay.evidence.facts import BASE_VARIANTS, NEEDED, Book, Facts, LeftOut, Subject, Trial, Variant
 from assay.evidence.layout import Layout
 from assay.evidence.probe_calls import Probe
@@ -23,6 +24,8 @@ from assay.store.git import GitStore
 _PURPOSES: Final[dict[Variant, str]] = {
     "base": "",
     "head": "",
+    "near": ", those nearest to the change first",
+    "near-base": ", those nearest to the change first",
     "null-raise": " where functions raise",
     "null-return": " where functions return nothing",
     "twin": " with perturbed expectations",
@@ -46,9 +49,12 @@ _SHORTEST: Final = 20.0
 """Seconds that a run of an altered program may always take."""
 _PATIENCE: Final = 10
 """How often as long as the same tests took before it may take."""
+_BASE: Final = Cell(source="base", tests="base")
 _LONGEST: Final = 3600.0
 """Seconds of a workload; the policy's own limit is shorter."""
-_UNALTERED: Final = frozenset({"base", "head", "jittered", "jittered-base", "covered", "old-lock", "new-lock"})
+_UNALTERED: Final = frozenset(
+    {"base", "head", "near", "near-base", "jittered", "jittered-base", "covered", "old-lock", "new-lock"}
+)
 _ON_BASE_IMAGE: Final = (BASE_VARIANTS - {"new-lock"}) | {"old-lock"}
 
 
@@ -88,12 +94,13 @@ class Trials:
         self._trials: list[Trial] = []
         self._left_out: dict[LeftOut, None] = {}
         self.evidence: dict[str, Evidence] = {}
+        self._readings: dict[str, Reading] = {}
+        self._raisers: set[str] = set()
 
     @property
     def facts(self) -> Facts:
         """The facts with all trials so far."""
-        raisers = {o.raised_in for e in self.evidence.values() for o in e.outcomes if o.raised_in}
-        tests = frozenset(filter(self.layout.is_test, raisers))
+        tests = frozenset(filter(self.layout.is_test, self._raisers))
         known = {"trials": tuple(self._trials), "test_files": tests, "left_out": tuple(self._left_out)}
         return self._base_facts.model_copy(update=known)
 
@@ -104,12 +111,20 @@ class Trials:
     @property
     def book(self) -> Book:
         """Everything so far, to be read."""
-        return Book(self.facts, self.evidence.values())
+        for name, evidence in self.evidence.items():
+            if name not in self._readings:
+                self._readings[name] = Reading(evidence)
+        return Book(self.facts, self._readings.values())
 
     @property
     def packages(self) -> tuple[str, ...]:
         """What is installed in the image, as far as it is known."""
         return self._bench.image.packages
+
+    @property
+    def places(self) -> int:
+        """Sandboxes that there may be at once."""
+        return self._bench.places
 
     def note(self, **fields: object) -> None:
         """Add what was computed from trees and settings to the facts."""
@@ -133,6 +148,7 @@ class Trials:
         until: tuple[tuple[str, ...], ...] = (),
         trace: tuple[tuple[str, tuple[tuple[int, int, str], ...]], ...] = (),
         probe: Probe | None = None,
+        shard: int | None = None,
     ) -> None:
         """Execute tests once.
 
@@ -152,6 +168,7 @@ class Trials:
             until: groups of ids; it may end early once of each group one has failed.
             trace: lines of the program of which it is told which tests execute them.
             probe: what is asked beside the tests.
+            shard: number of the part of the suite that it is, where the suite was divided; its order says which tests.
         """
         cell, trusted = self.cell(subject, variant), self._base_facts.case.trusted
         given = {Subject.VISIBLE: trusted.visible, Subject.HELD_OUT: trusted.held_out}
@@ -175,8 +192,8 @@ class Trials:
             altered=variant not in _UNALTERED,
         )
         if alone is None:
-            alone = select is not None and variant in ("base", "head")
-        await self._run(subject, variant, order, alone=alone, part=part)
+            alone = select is not None and variant in ("base", "head") and shard is None
+        await self._run(subject, variant, order, alone=alone, part=part, shard=shard)
 
     async def canary(self, variant: Variant = "base") -> None:
         """Execute one test that must pass and one that must fail, with one side's dependencies."""
@@ -246,10 +263,15 @@ class Trials:
         return Cell(source=source, tests="head" if own else "base")
 
     def _limit(self, subject: Subject, variant: Variant) -> float | None:
-        """Return how long an altered program may take: what is taken out of it may be what ends a loop."""
+        """Return how long an altered program may take: what is taken out of it may be what ends a loop.
+
+        What is about the base alone depends on nothing else, so that it is found again in the cache.
+        """
         if variant not in _ALTERED:
             return None
-        known = [e.seconds for e in self.evidence.values() if e.purpose == subject.value]
+        about_base = variant in BASE_VARIANTS
+        runs = (e for e in self.evidence.values() if e.purpose == subject.value)
+        known = [e.seconds for e in runs if e.cell == _BASE or not about_base]
         return max(_SHORTEST, _PATIENCE * max(known, default=0.0))
 
     def _commit(self, cell: Cell) -> str:
@@ -273,6 +295,7 @@ class Trials:
         alone: bool = False,
         check: str | None = None,
         part: str = "",
+        shard: int | None = None,
     ) -> None:
         evidence = await self._in_time(self._placed(subject, variant, order))
         if evidence is None:
@@ -281,6 +304,7 @@ class Trials:
             self._left_out[LeftOut(what=f"{order.purpose} (program of {order.cell.source})", needed=needed)] = None
             return
         self.evidence[evidence.id] = evidence
+        self._raisers |= {o.raised_in for o in evidence.outcomes if o.raised_in}
         trial = Trial(
             subject=subject,
             variant=variant,
@@ -288,6 +312,7 @@ class Trials:
             replicate=order.replicate,
             alone=alone,
             check=check,
+            shard=shard,
             evidence=evidence.id,
         )
         if trial not in self._trials:
@@ -316,7 +341,7 @@ class Trials:
             return None
 
     async def _execute(self, order: Order) -> Evidence:
-        about_base = order.cell == Cell(source="base", tests="base")
+        about_base = order.cell == _BASE
         kept_between_runs = order.purpose.startswith(Subject.REGRESSION) or (order.probe and not order.probe.calls)
         if self._cache is None or not about_base or not kept_between_runs or order.image is not None:
             return await self._bench.execute(order)

@@ -137,6 +137,9 @@ class ProofSettings(Record):
     more, a sample. They go by the first execution of `ablations`; 0 does without."""
     sandbox: str = "default"
     """Name of the profile in which checks run."""
+    sandboxes: Annotated[int, Field(ge=1, le=64)] | None = None
+    """How many of them one proof uses at once. Left out, one for each processor of this machine, at least two and at
+    most eight. A suite that is long enough is divided over them."""
     seconds: Annotated[float, Field(gt=0)] = 600.0
     """Time limit of one execution of the suite."""
 

@@ -81,9 +81,11 @@ class Records:
         expected: tuple[str, ...] = (),
         check: str | None = None,
         part: str = "",
+        shard: int | None = None,
     ) -> str:
         """Add one execution and return the id of its evidence."""
-        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}{part}".replace(" ", "-")
+        half = "" if shard is None else f".half-{shard}"
+        name = f"{subject.value}.{variant}.{replicate}.{alone}.{check}{part}{half}".replace(" ", "-")
         made = tuple(outcomes)
         bad = any(not o.passed and "failed" in (o.setup, o.call, o.teardown) for o in made)
         self.evidence[name] = Evidence(
@@ -103,7 +105,14 @@ class Records:
             seconds=1.0,
         )
         trial = Trial(
-            subject=subject, variant=variant, replicate=replicate, alone=alone, check=check, evidence=name, part=part
+            subject=subject,
+            variant=variant,
+            replicate=replicate,
+            alone=alone,
+            check=check,
+            evidence=name,
+            part=part,
+            shard=shard,
         )
         self.facts = self.facts.model_copy(update={"trials": (*self.facts.trials, trial)})
         return name
@@ -267,7 +276,8 @@ def with_strength(records: Records) -> Records:
     if records.facts.case.claim.draft.kind not in (ClaimKind.FIX, ClaimKind.FEATURE):
         return records
     subject = subject_of_ablation(records.book())
-    ids = records.evidence[f"{subject.value}.head.0.False.None".replace(" ", "-")].outcomes
+    head = records.book().first(subject, "head")
+    ids = () if head is None else head.evidence.outcomes
     test = ids[-1].id
     name = records.add(subject, "covered", ids)
     records = records.change(name, touched={test: ("0", "s0")})
@@ -313,6 +323,20 @@ def with_probe(records: Records, *, head: str = "3") -> Records:
     return records
 
 
+def halved(records: Records, variant: Variant) -> Records:
+    """Return a case in which the base's suite ran in two sandboxes, half of it in each, where it has two tests."""
+    name = f"regression.{variant}.0.False.None"
+    evidence = records.evidence[name]
+    if len(evidence.outcomes) < 2:
+        return records
+    fewer = records.without(name).with_facts(trials=tuple(t for t in records.facts.trials if t.evidence != name))
+    middle = len(evidence.outcomes) // 2
+    for shard, part in enumerate((slice(None, middle), slice(middle, None))):
+        asked = evidence.expected[part]
+        fewer.add(Subject.REGRESSION, variant, evidence.outcomes[part], expected=asked, shard=shard)
+    return fewer
+
+
 def at_level_a(records: Records) -> Records:
     """Return a case of which level A is asked: everything was seen with the judge outside, too."""
     for subject in (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT):
@@ -328,9 +352,9 @@ def with_dependencies(records: Records, **fields: object) -> Records:
     """Return a case whose head has other dependencies, was run with them, and with the base's as well."""
     records.add(Subject.CANARY, "head", [passed(CANARY_PASSES), failed(CANARY_FAILS)])
     for subject in (Subject.REGRESSION, Subject.VISIBLE, Subject.HELD_OUT, Subject.BROUGHT):
-        head = records.evidence.get(f"{subject.value}.head.0.False.None".replace(" ", "-"))
+        head = records.book().first(subject, "head")
         if head is not None:
-            records.add(subject, "old-lock", head.outcomes, expected=head.expected)
+            records.add(subject, "old-lock", head.evidence.outcomes, expected=head.evidence.expected)
     known: dict[str, object] = {"files": ("uv.lock",), "lock": "uv.lock", "image": "sha256:2"}
     return records.with_facts(dependencies=Dependencies.model_validate({**known, **fields}))
 

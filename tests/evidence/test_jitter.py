@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from assay.evidence.facts import Book, Subject, Variant
-from assay.evidence.jitter import Fate, fates, surroundings_of
+from assay.evidence.jitter import Fate, fates, ids_in, surroundings_of
 from assay.evidence.judge import judge
 from assay.policies.settings import ProofSettings, Settings
 from assay.records.claims import ClaimKind
@@ -97,6 +97,29 @@ def test_what_was_left_out_is_named() -> None:
     assert verdict.status is PROVEN
     assert s12(verdict).outcome == "flagged"
     assert "left out for want of time: 3 surroundings" in s12(verdict).reasons
+
+
+def test_what_the_change_cannot_reach_is_repeated_once() -> None:
+    """In the first surroundings is everything; in others what shows the change, and everything where nothing does."""
+    records = check_case()
+    records.facts = records.facts.model_copy(update={"jittered": 3, "level": "C"})
+    suite = ("tests/test_a.py::test_0", "tests/test_a.py::test_1")
+    assert ids_in(records.book(), Subject.REGRESSION, 1) == suite, "nothing is known: everything may be reached"
+    far = records.with_facts(untouched=frozenset({"tests/test_a.py"}))
+    assert [ids_in(far.book(), Subject.REGRESSION, n) for n in range(3)] == [suite, (), ()]
+    assert ids_in(far.book(), Subject.BROUGHT, 2) == ("tests/test_n.py::test_new",)
+    alone = far.with_facts(trials=tuple(t for t in far.facts.trials if t.subject is not Subject.BROUGHT))
+    assert ids_in(alone.book(), Subject.REGRESSION, 2) == suite, "nothing else shows anything"
+    for part in ("0", "1", "2"):
+        asked = ids_in(far.book(), Subject.REGRESSION, int(part))
+        if asked:
+            far.add(Subject.REGRESSION, "jittered", map(passed, asked), expected=asked, part=part)
+        new = ids_in(far.book(), Subject.BROUGHT, int(part))
+        far.add(Subject.BROUGHT, "jittered", map(passed, new), expected=new, part=part)
+    step = s12(verdict := judge(far.facts, far.evidence.values()))
+    assert (verdict.status, step.outcome) == (PROVEN, "passed")
+    assert "3 ids in 3 of 3 other surroundings" in step.reasons[0]
+    assert "in all of them 1 that show" in step.reasons[1]
 
 
 LOOK = """

@@ -26,6 +26,7 @@ from .books import (
     check_case,
     failed,
     graph_case,
+    halved,
     in_other_surroundings,
     kept_case,
     passed,
@@ -48,6 +49,7 @@ def test_the_perfect_cases_are_proven(vacuous: bool) -> None:
         found = verdict(records)
         assert (found.status, found.level) == (PROVEN, "B"), found.reasons
         assert all(r.status is PROVEN for r in found.requirements)
+        assert verdict(halved(records, "head")).status is PROVEN
         outside = verdict(at_level_a(records))
         assert (outside.status, outside.level) == (PROVEN, "A"), outside.reasons
         assert all(r.level == "A" for r in outside.requirements)
@@ -58,7 +60,7 @@ at_b = st.one_of(
     st.builds(check_case, st.sampled_from([ClaimKind.FIX, ClaimKind.FEATURE]), vacuous=st.booleans()),
     st.builds(kept_case, st.sampled_from([ClaimKind.REFACTOR, ClaimKind.PERFORMANCE])),
 )
-perfect = at_b | at_b.map(at_level_a)
+perfect = at_b | at_b.map(at_level_a) | at_b.map(lambda records: halved(records, "head"))
 
 BROKEN_ENDINGS: list[Ending | None] = [
     None,
@@ -219,6 +221,7 @@ def anything(draw: st.DrawFn) -> Records:
             expected=("tests/test_a.py::test_0", "tests/test_v.py::test_R1", "own"),
             check="own" if subject is Subject.CHECK else None,
             part=draw(st.sampled_from(["", "0", "all:0", "some:0", "again"])),
+            shard=draw(st.sampled_from([None, None, 0, 1])),
         )
         records = records.change(name, ending=draw(st.sampled_from(BROKEN_ENDINGS)))
     return records
