@@ -37,6 +37,17 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the re
 State = Annotated[
     Path | None, typer.Option("--state", envvar="ASSAY_STATE", callback=_absolute, help="State directory.")
 ]
+Policy = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="The organisation's settings, which bound all others."),
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="Built-in policy: supervised, guarded or headless.")
+]
+Said = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of this run, as TOML; may only tighten."),
+]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)
 ]
@@ -76,6 +87,9 @@ def run(
         str | None, typer.Option("--base", help="Revision to start from; the ticket's, or HEAD, where left out.")
     ] = None,
     config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
     decisions: Decisions = None,
     headless: Headless = False,
     as_json: Json = False,
@@ -83,10 +97,12 @@ def run(
 ) -> None:
     """Take a ticket through the four roles to a proven branch."""
     with ending(as_json):
+        from assay.app.configuration import Around
         from assay.cli import running
 
         running.run_ticket(
             ticket, repo, model=model, base=base, config=config, decisions=decisions,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
             headless=headless, as_json=as_json, state=state,
         )  # fmt: skip
 
@@ -131,18 +147,23 @@ def check(
         float | None, typer.Option("--seconds", help="Time for all of it; what is left out is named.")
     ] = None,
     config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
     as_json: Json = False,
     state: State = None,
 ) -> None:
     """Prove a change that exists already. No model is needed."""
     with ending(as_json):
         from assay.app.asked import Asked
+        from assay.app.configuration import Around
         from assay.cli import checking
 
         asked = Asked(test_command=test_command, image=image, level=level, seconds=seconds)
         checking.check_change(
             revisions, repo, ticket=ticket, claim=claim, tests=tests, held_out=held_out,
             kind=kind, asked=asked, config=config, as_json=as_json, state=state,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
         )  # fmt: skip
 
 
@@ -324,10 +345,36 @@ def policy_check(
     tool: Annotated[str, typer.Option("--tool", help="Name of the tool that would be called.")] = "execute",
     repo: Repo = Path(),
     config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
     state: State = None,
 ) -> None:
     """Say what the policy decides about a tool call, by which rule, and where that stands."""
     with ending(False):
-        from assay.cli import starting
+        from assay.app.configuration import Around
+        from assay.cli import policies
 
-        starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config, state=state)
+        around = Around(organisation=policy_file, preset=preset, said=tuple(said or ()))
+        policies.explain_rule(command, role=role, tool=tool, repo=repo, config=config, around=around, state=state)
+
+
+@policy.command("show")
+def policy_show(
+    effective: Annotated[
+        bool, typer.Option("--effective", help="Every setting in force, with the layer that it comes from.")
+    ] = False,
+    repo: Repo = Path(),
+    config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
+    state: State = None,
+) -> None:
+    """Print the layers of the policy; with `--preset` alone that preset; with `--effective` what they come to."""
+    with ending(False):
+        from assay.app.configuration import Around
+        from assay.cli import policies
+
+        around = Around(organisation=policy_file, preset=preset, said=tuple(said or ()))
+        policies.show_policy(effective=effective, repo=repo, config=config, around=around, state=state)

@@ -56,10 +56,20 @@ class CommandRules:
             yield self._asked(f"{shown} may turn out to be what {rule.text!r} denies", part.text, rule)
         if (rule := self._mentioned(part)) is not None:
             yield self._asked(f"{shown} may run what {rule.text!r} denies", part.text, rule)
-        if (rule := self._meets("ask", forms)) is not None:
-            yield self._asked(f"{rule.text!r} wants a person to look at {shown}", part.text, rule)
-        elif not part.wraps:
+        asking = self._meets("ask", forms)
+        if asking is not None:
+            yield self._asked(f"{asking.text!r} wants a person to look at {shown}", part.text, asking)
+        if not part.wraps and (asking is None or not self._named(part)):
             yield self._allowed(part, shown)
+
+    def _named(self, part: Part) -> bool:
+        """Whether a rule names the part as it is written. One that asks for it in another form admits nothing new."""
+        text = part.full
+        return any(
+            pattern.covers(text) or (DYNAMIC in text and pattern.may_meet(text))
+            for effect in ("ask", "allow")
+            for _, pattern in self._index[effect].candidates(text)
+        )
 
     def _allowed(self, part: Part, shown: str) -> RuleDecision:
         for number, pattern in self._index["allow"].candidates(part.full):

@@ -84,6 +84,12 @@ class CommandPattern:
     def _lenient(self) -> re.Pattern[str]:
         return re.compile(self._body(rf"[{BREAK}\s]+"), re.DOTALL)
 
+    def samples(self, hole: str) -> tuple[str, ...]:
+        """Return commands that stand for all that fit: `hole` in the place of each star, and of each `?`."""
+        tokens = self._tokens[:-2] if self._open_ended else self._tokens
+        text = "".join(hole if special and char in (_STAR, _ONE) else char for char, special in tokens)
+        return (text, f"{text}{BREAK}{hole}") if self._open_ended else (text,)
+
     def covers(self, text: str) -> bool:
         """Whether the command fits whatever its dynamic places turn out to be: the sense of `allow`."""
         return text.startswith(self.prefix) and self._certain.fullmatch(text) is not None
