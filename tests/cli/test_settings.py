@@ -142,6 +142,7 @@ def test_a_lower_layer_cannot_loosen(project: Project, monkeypatch: pytest.Monke
     project.repository.commit({"assay.toml": ""})
     said = call("policy", "show", "--effective", "--repo", project.repo, "--set", "budget.tokens = 1001")
     assert f"--set:1:8: budget.tokens = 1001 loosens what {org}:3:1 says" in said.err
+    project.repository.commit({"prices.py": "PRICE = 1\n"})
     said = call("check", "HEAD~1..HEAD", "--repo", project.repo, "--level", "C")
     assert said.code == 2
     assert f"--level C: proof.level = C loosens what {org}:5:1 says, B" in said.err
