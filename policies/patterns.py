@@ -61,6 +61,11 @@ class CommandPattern:
         ended = length == len(self._tokens) or self._tokens[length][0] == BREAK
         return self.prefix if ended and self.prefix else None
 
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that the pattern fixes wholly."""
+        return frozenset(word for word in self.source.split() if not re.search(r"[*?\\]", word))
+
     def _body(self, blank: str) -> str:
         parts = []
         for char, special in self._tokens:
