@@ -168,6 +168,31 @@ def check(
 
 
 @app.command()
+def gates(
+    revisions: Annotated[str, typer.Argument(metavar="BASE..HEAD", help="The change.")],
+    repo: Repo = Path(),
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write what they found as SARIF 2.1.0.")
+    ] = None,
+    config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Hold the policy's gates against a change that exists already. Exit code 1: one blocks; 3: one asks."""
+    with ending(as_json):
+        from assay.app.configuration import Around
+        from assay.cli import gating
+
+        gating.judge_gates(
+            revisions, repo, sarif=sarif, config=config, as_json=as_json, state=state,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
+        )  # fmt: skip
+
+
+@app.command()
 def init(
     repo: Repo = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over an assay.toml that is there.")] = False,
