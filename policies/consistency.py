@@ -193,6 +193,7 @@ def _runner(settings: Settings) -> Iterator[Problem]:
 def _money(settings: Settings) -> Iterator[Problem]:
     """A bound on money needs a price for each model that the file names."""
     for name, role in settings.agents.items():
-        bounded = settings.budget.money is not None or role.budget.money is not None
+        budgets = (settings.budget, settings.units.budget, role.budget)
+        bounded = any(budget.money is not None for budget in budgets)
         if bounded and role.model and price_of(role.model, settings.prices) is None:
             yield ("agents", name, "model"), f"money is limited, and [prices] has no price for {role.model!r}"

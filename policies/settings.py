@@ -100,6 +100,13 @@ class PathSettings(Record):
     """What no role may change, beside the built-in harness and CI files."""
 
 
+class UnitSettings(Record):
+    """`[units]`: what holds for each unit of a plan."""
+
+    budget: Budget = Budget()
+    """Of one unit: all roles and all their tries at it together."""
+
+
 class CheckpointSettings(Record):
     """`[checkpoints]`: where a person is asked although nothing is wrong."""
 
@@ -186,6 +193,7 @@ class Settings(Record):
     checkpoints: CheckpointSettings = CheckpointSettings()
     proof: ProofSettings = ProofSettings()
     gates: dict[str, GateSettings] = {}
+    units: UnitSettings = UnitSettings()
     budget: Budget = Budget()
     """Of the whole run."""
     prices: dict[str, tuple[float, float]] = {}

@@ -244,6 +244,7 @@ TIGHTNESS: Final[Mapping[str, Tightness]] = MappingProxyType(
         "gates.*.rules": _ADDED,
         "gates.*.allowed": _FEWER,
         "gates.*.on_failure": Tightness("ranked", ("warn", "ask", "block")),
+        **_below("units.budget", _BUDGET),
         **_below("budget", _BUDGET),
         "prices.*": _KEPT,
     }
