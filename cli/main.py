@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.completing import complete_run
 from assay.cli.endings import ending
+from assay.cli.options import Config, Decisions, Headless, Json, Policy, Preset, Repo, Run, Said, State
+from assay.cli.policy_commands import policy
 
 app = typer.Typer(
     name="assay",
@@ -18,39 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 sandbox = typer.Typer(help="Sandboxes, and the images that they are made from.", no_args_is_help=True)
-policy = typer.Typer(help="What the policy allows.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(policy, name="policy")
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return path.expanduser().absolute() if path is not None else None
-
-
-Repo = Annotated[Path, typer.Option("--repo", help="The target repository.")]
-Config = Annotated[Path | None, typer.Option("--config", help="An assay.toml in the place of the repository's own.")]
-Decisions = Annotated[
-    Path | None, typer.Option("--decisions", help="YAML file with decisions, for where nobody can be asked.")
-]
-Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
-State = Annotated[
-    Path | None, typer.Option("--state", envvar="ASSAY_STATE", callback=_absolute, help="State directory.")
-]
-Policy = Annotated[
-    Path | None,
-    typer.Option("--policy", metavar="FILE", help="The organisation's settings, which bound all others."),
-]
-Preset = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help="Built-in policy: supervised, guarded or headless.")
-]
-Said = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of this run, as TOML; may only tighten."),
-]
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)
-]
 
 
 def _print_version(asked: bool) -> None:
@@ -361,45 +331,3 @@ def sandbox_shell(
 
         wish = Wish(repo=repo, profile=profile, image=image, config=config)
         sandboxes.open_sandbox(wish, export=export, state=state)
-
-
-@policy.command("check")
-def policy_check(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="Shell command, or the argument of another tool.")],
-    role: Annotated[str, typer.Option("--role", help="Whose rules.")] = "coder",
-    tool: Annotated[str, typer.Option("--tool", help="Name of the tool that would be called.")] = "execute",
-    repo: Repo = Path(),
-    config: Config = None,
-    policy_file: Policy = None,
-    preset: Preset = None,
-    said: Said = None,
-    state: State = None,
-) -> None:
-    """Say what the policy decides about a tool call, by which rule, and where that stands."""
-    with ending(False):
-        from assay.app.configuration import Around
-        from assay.cli import policies
-
-        around = Around(organisation=policy_file, preset=preset, said=tuple(said or ()))
-        policies.explain_rule(command, role=role, tool=tool, repo=repo, config=config, around=around, state=state)
-
-
-@policy.command("show")
-def policy_show(
-    effective: Annotated[
-        bool, typer.Option("--effective", help="Every setting in force, with the layer that it comes from.")
-    ] = False,
-    repo: Repo = Path(),
-    config: Config = None,
-    policy_file: Policy = None,
-    preset: Preset = None,
-    said: Said = None,
-    state: State = None,
-) -> None:
-    """Print the layers of the policy; with `--preset` alone that preset; with `--effective` what they come to."""
-    with ending(False):
-        from assay.app.configuration import Around
-        from assay.cli import policies
-
-        around = Around(organisation=policy_file, preset=preset, said=tuple(said or ()))
-        policies.show_policy(effective=effective, repo=repo, config=config, around=around, state=state)
