@@ -62,6 +62,7 @@ def main() -> int:
         ("decide, built-in rules, a line of 80 commands", _median(built_in, (LONG,)), None),
         (f"load a file of {RULES} rules", _timed(lambda: parse_settings(large, name="large"), 15), LOAD_MS),
         (f"load it below {len(LAYERS)} other layers", _timed(lambda: _layered(large), 15), LOAD_MS),
+        ("load it below itself", _timed(lambda: _layered(large, large), 5), None),
         ("floor: parse that file as TOML", _timed(lambda: tomllib.loads(large), 15), None),
         (f"make a rule book of {RULES} rules", _timed(lambda: RuleBook(rules), 15), None),
         ("load an empty file", _timed(lambda: parse_settings("", name="empty"), 15), None),
@@ -73,8 +74,8 @@ def main() -> int:
     return 0 if all(bound is None or milliseconds < bound for _, milliseconds, bound in rows) else 1
 
 
-def _layered(text: str) -> None:
-    layers = [read_layer(upper, name=f"upper {number}") for number, upper in enumerate(LAYERS)]
+def _layered(text: str, *above: str) -> None:
+    layers = [read_layer(upper, name=f"upper {number}") for number, upper in enumerate((*LAYERS, *above))]
     combine_layers([*layers, read_layer(text, name="large")])
 
 

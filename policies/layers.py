@@ -26,6 +26,8 @@ from assay.records.sandboxes import SandboxProfile
 
 BUILT_IN: Final = "built-in default"
 _LISTS: Final = ("deny", "ask", "allow")
+_GATE_IS: Final = ("kind", "command", "sarif", "allowed")
+"""Settings of a gate without which it would be another one, so that a lower layer cannot add them."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ class _Combining:
                 if tightness.kind == "added" and general != path and general in sayings:
                     self._note_added(path, layer, sayings[general], said)
                     said = _Said(tightness.meet(said.value or [], sayings[general]), origin=(layer, general))
+                if said.origin is None:
+                    said = self._whole(number, path, said)
                 if not self._refused(number, path, value, said):
                     if tightness.kind == "added":
                         self._note_added(path, layer, value, said)
@@ -164,6 +168,14 @@ class _Combining:
                     said = _Said(value, value, (layer, path))
             elif general in sayings and not self._refused(number, general, sayings[general], said, of=path):
                 self._spread(path, said, sayings[general], (layer, general))
+        return said
+
+    def _whole(self, number: int, path: KeyPath, said: _Said) -> _Said:
+        """Return what a layer above says by leaving it out: who names a gate says what that looks at, all of it."""
+        if path[0] == "gates" and path[2] in _GATE_IS:
+            for layer in self._layers[:number]:
+                if layer.holds(path[:2]):
+                    return _Said(_default(path), _default(path), (layer, path[:2]))
         return said
 
     def _note_added(self, path: KeyPath, layer: Layer, value: Sequence[Any], said: _Said) -> None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from assay.policies.egress import parse_destination, parse_network
-from assay.policies.inclusion import rule_within
+from assay.policies.inclusion import Bounds
 from assay.policies.settings import ToolRule
 
 Kind = Literal["less", "more", "true", "ranked", "fewer", "added", "narrower", "rules", "kept", "free"]
@@ -139,19 +139,21 @@ def loosening_rules(
     """
     if "allow" not in upper:
         return ()
-    bounds = {"allow": upper["allow"], "ask": (*upper["allow"], *upper.get("ask", ()))}
+    allowed = [rule_text(rule) for rule in upper["allow"]]
+    bounds = {"allow": Bounds(allowed), "ask": Bounds([*allowed, *map(rule_text, upper.get("ask", ()))])}
     return tuple(
         (effect, number, rule_text(rule))
         for effect, within in bounds.items()
         for number, rule in enumerate(lower.get(effect, ()))
-        if not any(rule_within(rule_text(rule), rule_text(bound)) for bound in within)
+        if not within.admit(rule_text(rule))
     )
 
 
 def common_rules(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
     """Return the rules of either list that lie within one of the other: what both lists allow, as far as that shows."""
-    found = [r for r in one if any(rule_within(rule_text(r), rule_text(b)) for b in other)]
-    more = [r for r in other if any(rule_within(rule_text(r), rule_text(b)) for b in one)]
+    within_one, within_other = Bounds(map(rule_text, one)), Bounds(map(rule_text, other))
+    found = [rule for rule in one if within_other.admit(rule_text(rule))]
+    more = [rule for rule in other if within_one.admit(rule_text(rule))]
     return [*found, *(rule for rule in more if rule not in found)]
 
 

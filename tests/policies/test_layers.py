@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from assay.errors import ConfigurationError
 from assay.policies.effective import print_policy
 from assay.policies.fields import setting_rows
-from assay.policies.inclusion import rule_within
+from assay.policies.inclusion import Bounds, rule_within
 from assay.policies.layers import combine
 from assay.policies.loading import Policy, combine_layers, parse_settings, read_layer, spoken_layer
 from assay.policies.paths import matching
+from assay.policies.patterns import CommandPattern
 from assay.policies.presets import PRESETS
 from assay.policies.rules import RuleBook
 from assay.policies.settings import Settings
@@ -53,6 +55,9 @@ def test_the_table_is_total() -> None:
         ("[gates.x]\nmax_files = 1\non_failure = 'block'", "[gates.x]\non_failure = 'ask'"),
         ("[gates.x]\ncommand = ['lint']", "[gates.x]\ncommand = ['true']"),
         ("[gates.x]\nkind = 'licences'\nallowed = ['MIT']", "[gates.x]\nallowed = ['MIT', 'GPL-3.0-only']"),
+        ("[gates.x]\ncommand = ['lint']", "[gates.x]\nsarif = 'out.sarif'"),
+        ("[gates.x]\nkind = 'licences'", "[gates.x]\nallowed = ['GPL-3.0-only']"),
+        ("[gates.x]\nmax_files = 3", "[gates.x]\ncommand = ['true']"),
         ("[agents.coder]\ntools = ['ls']", "[agents.coder]\ntools = ['ls', 'execute']"),
         ("[agents.coder]\npaths = ['src/']", "[agents.coder]\npaths = ['src/', 'lib/']"),
         ("[agents.coder]\npaths = ['src/', '!src/core/']", "[agents.coder]\npaths = ['src/']"),
@@ -223,14 +228,16 @@ RULES = st.lists(PATTERNS.map(lambda p: f"execute({p})"), max_size=3)
 FILES = st.lists(
     st.tuples(
         st.sampled_from(("read_file", "write_file", "*")),
-        st.sampled_from(("**", "*", "src/**", "src/a.py", "a/**", "*.py")),
+        st.sampled_from(
+            ("**", "*", "src/**", "src/a.py", "a/**", "*.py", "src/", "/src/", "src/a/", "/src/**", "//**")
+        ),
     ).map(lambda p: f"{p[0]}({p[1]})"),
     max_size=3,
 )
 LISTS = st.dictionaries(st.sampled_from(("deny", "ask", "allow")), st.one_of(RULES, FILES, RULES), max_size=3)
 COMMANDS = ("git push", "git log -q", "git push -q x", "/usr/bin/git push", "git -q push", "gx", "git $X", "a; git log",
             "'git push'", "timeout 5 git log", "sh -c 'git push'", "x git push", "[[ a || git push ]]")  # fmt: skip
-PATHS = ("src/a.py", "SRC/a.py", "a/b", "b.py", "src", ".")
+PATHS = ("lib/src/x", "src/a/b", "lib/src/a/b", "/src/x", "src/a.py", "SRC/a.py", "a/b", "b.py", "src", ".")
 
 
 @settings(max_examples=400, deadline=None)
@@ -277,6 +284,9 @@ def test_narrower_patterns_match_no_more(upper: list[str], lower: list[str]) -> 
         ("write_file(src/a/**)", "write_file(src/**)", True),
         ("write_file(src/../x/**)", "write_file(src/**)", False),
         ("write_file(*.py)", "write_file(src/**)", False),
+        ("write_file(src/)", "write_file(src/**)", False),
+        ("write_file(/src/)", "write_file(src/**)", True),
+        ("write_file(src/a/)", "write_file(src/**)", True),
         ("write_file(//tmp/a)", "write_file(//tmp/**)", True),
         ("write_file(//tmp/a)", "write_file(**)", False),
         ("write_file(src/**)", "*(src/**)", True),
@@ -288,6 +298,24 @@ def test_narrower_patterns_match_no_more(upper: list[str], lower: list[str]) -> 
 def test_inclusion_of_rules(inner: str, outer: str, within: bool) -> None:
     """A rule lies within another one only where that is certain."""
     assert rule_within(inner, outer) is within
+
+
+def test_many_rules_are_compared_at_once() -> None:
+    """A thousand rules of two layers meet in one look at each, not in a million comparisons."""
+    upper = [f"execute(tool{n} *)" for n in range(500)] + [f"write_file(src/p{n}/**)" for n in range(500)]
+    lower = [f"execute(tool{n} run *)" for n in range(500)] + [f"write_file(src/p{n}/a/**)" for n in range(500)]
+    looks = Counter[str]()
+    bounds = Bounds(upper)
+    covers = CommandPattern.covers
+
+    def counted(self: CommandPattern, text: str) -> bool:
+        looks["covers"] += 1
+        return covers(self, text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CommandPattern, "covers", counted)
+        assert all(bounds.admit(rule) for rule in lower)
+    assert looks["covers"] <= 2 * len(lower)
 
 
 def test_settings_survive_a_store() -> None:
