@@ -23,7 +23,7 @@ from assay.store.protocol import Ledger
 
 _KINDS: Final = (EntryKind.MODEL_CALLED, EntryKind.TOOL_CALLED, EntryKind.NOTE_LEFT)
 _RUN_QUESTIONS: Final = "budget:run:"
-"""How the ids of questions begin that extend the budget of the whole run."""
+"""How the ids of questions begin that extend the budget of the whole run; those of a unit name that."""
 
 
 _Step = Literal["answer", "command", "call"]
@@ -42,15 +42,19 @@ class Meter:
         self._ledger = ledger
         self._prices = settings.prices
         own_budget = settings.role(task.role).budget
-        extensions = [d for d in decisions.values() if d.question.startswith(_RUN_QUESTIONS)]
-        granted = sum(1 for decision in extensions if decision.type is not DecisionType.REJECT)
-        run_budget = extended(settings.budget, granted)
-        self._bounds: dict[_Step, tuple[Budget, Budget]] = {
-            step: (_of_step(own_budget, step), _of_step(run_budget, step)) for step in get_args(_Step)
+        self._unit_id = task.unit.id if task.unit else None
+        run_budget = extended(settings.budget, _granted(decisions, _RUN_QUESTIONS))
+        unit_budget = Budget()
+        if self._unit_id is not None:
+            unit_budget = extended(settings.units.budget, _granted(decisions, f"budget:unit:{self._unit_id}:"))
+        self._bounds: dict[_Step, tuple[Budget, Budget, Budget]] = {
+            step: (_of_step(own_budget, step), _of_step(unit_budget, step), _of_step(run_budget, step))
+            for step in get_args(_Step)
         }
         self.notes: list[Told] = []
         """What people left for this task."""
         self._own = Spent()
+        self._unit = Spent()
         self._run = Spent()
         self._seen = 0
         self._read_at = -READ_SECONDS
@@ -60,6 +64,7 @@ class Meter:
         kind, key, body = fact
         used = spent([_unwritten(self._task.run, kind, key, body)], self._prices)
         self._own = _sum(self._own, used)
+        self._unit = _sum(self._unit, used)
         self._run = _sum(self._run, used)
 
     async def read(self) -> None:
@@ -76,6 +81,8 @@ class Meter:
         others = [entry for entry in entries if entry.kind is not EntryKind.NOTE_LEFT and middle not in entry.key]
         if others:
             self._run = _sum(self._run, spent(others, self._prices))
+            if self._unit_id is not None:
+                self._unit = _sum(self._unit, spent(others, self._prices, unit=self._unit_id))
         self.notes += [_note(entry) for entry in entries if self._is_for_us(entry)]
 
     def reached(self, call: Call | None = None) -> str | None:
@@ -85,9 +92,11 @@ class Meter:
             call: the next step, where it is a tool call and not an answer of the model.
         """
         step: _Step = "answer" if call is None else "command" if call.name == "execute" else "call"
-        own, run = self._bounds[step]
+        own, unit, run = self._bounds[step]
         if (reason := exceeded(own, self._own)) is not None:
             return f"the budget is used up: {reason}"
+        if (reason := exceeded(unit, self._unit)) is not None:
+            return f"the budget of the unit is used up: {reason}"
         if (reason := exceeded(run, self._run)) is not None:
             return f"the budget of the run is used up: {reason}"
         return None
@@ -97,6 +106,12 @@ class Meter:
             return False
         unit = self._task.unit.id if self._task.unit else None
         return entry.unit in {None, unit} and entry.role in {None, self._task.role}
+
+
+def _granted(decisions: Mapping[str, Decision], questions: str) -> int:
+    """Return how often people extended a budget: its questions begin alike."""
+    answers = (decision for decision in decisions.values() if decision.question.startswith(questions))
+    return sum(1 for decision in answers if decision.type is not DecisionType.REJECT)
 
 
 def _unwritten(run: str, kind: EntryKind, key: str, body: dict[str, JsonValue]) -> Entry:

@@ -6,7 +6,12 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from assay.errors import UsageError
+from assay.policies.layers import Layer
+from assay.policies.loading import spoken_layer
+from assay.policies.positions import KeyPath
 from assay.policies.settings import ProjectSettings, Settings
 
 _LEVELS: Final = ("A", "B", "C")
@@ -27,6 +32,27 @@ class Asked:
     image: str | None = None
     level: str | None = None
     seconds: float | None = None
+
+    def layer(self, settings: Settings) -> Layer:
+        """Return what is asked for as the lowest layer of a policy, to be held against the ones above.
+
+        Args:
+            settings: what the layers above give.
+
+        Raises UsageError for what makes no sense.
+        """
+        after, said = self.over(settings), dict[KeyPath, tuple[JsonValue, str]]()
+        if self.test_command is not None:
+            words = list[JsonValue](after.project.test_command)
+            said["project", "test_command"] = (words, f"--test-command {self.test_command}")
+        if self.image is not None:
+            image = after.sandbox(after.proof.sandbox).image
+            said["sandboxes", after.proof.sandbox, "image"] = (image, f"--image {self.image}")
+        if self.level is not None:
+            said["proof", "level"] = (after.proof.level, f"--level {self.level}")
+        if self.seconds is not None:
+            said["proof", "budget_seconds"] = (after.proof.budget_seconds, f"--seconds {self.seconds:g}")
+        return spoken_layer(said, name="the command line")
 
     def over(self, settings: Settings) -> Settings:
         """Return the settings with what is asked for; raises UsageError for what makes no sense."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,25 +58,27 @@ async def read_grant(path: Path) -> Egress:
     return grant
 
 
-def within(settings: Settings, grant: Egress, *, source: str, path: Path) -> Settings:
+def within(settings: Settings, profiles: Collection[str], grant: Egress, *, source: str, path: Path) -> Settings:
     """Return a repository's settings, no way out in them wider than the grant; raises ConfigurationError.
 
     Args:
         settings: as the repository gives them.
+        profiles: names of those whose ways out it asks for by itself.
         grant: what a person allows every repository.
         source: where the settings were read, for the message.
         path: where a grant is written, for the message.
     """
-    profiles = {}
-    for name, profile in settings.sandboxes.items():
+    narrower = dict(settings.sandboxes)
+    for name in profiles:
+        profile = settings.sandboxes[name]
         if beyond := not_covered(profile.egress, grant):
             raise ConfigurationError(
                 f"{source}: [sandboxes.{name}.egress] asks for {', '.join(beyond)}, and a repository cannot grant "
                 "itself a way out.",
                 next_step=f"grant it in {path}, or give settings of your own with --config; docs/egress.md",
             )
-        profiles[name] = profile.model_copy(update={"egress": narrowed(profile.egress, grant)})
-    return settings.model_copy(update={"sandboxes": profiles})
+        narrower[name] = profile.model_copy(update={"egress": narrowed(profile.egress, grant)})
+    return settings.model_copy(update={"sandboxes": narrower})
 
 
 def into(ledger: Ledger) -> Recorder:

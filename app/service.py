@@ -92,6 +92,9 @@ class Assay:
 
         Raises RepositoryError, ConfigurationError, EngineUnavailable, ImageMissing.
         """
+        from assay.evidence.gates import check_tools
+
+        check_tools(settings)
         settings = with_model(settings, model)
         for role in ROLES:
             self.house.models(role, settings.role(role))

@@ -97,7 +97,7 @@ class House:
     async def services(self, manifest: Manifest, started: Entry) -> Services:
         """Return what the graph of one run works with."""
         from assay.agents.roles import AgentRoles
-        from assay.evidence.gates import CommandGates
+        from assay.evidence.gates import PolicyGates
         from assay.graph.services import Services
 
         based = await self.ledger.find(started.run, "base")
@@ -125,7 +125,7 @@ class House:
                 extra_roles=self.roles,
             ),
             prover=self.assayer(settings, bare=bare),
-            gates=CommandGates(git=self.git, ledger=self.ledger, sandboxes=self.sandboxes, settings=settings),
+            gates=PolicyGates(git=self.git, ledger=self.ledger, sandboxes=self.sandboxes, settings=settings),
             people=self.people,
             started=started.at,
             author=AUTHOR,

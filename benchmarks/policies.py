@@ -1,7 +1,8 @@
 """How long a decision takes, and how long a large policy takes to load.
 
 Run with `python benchmarks/policies.py`. Prints a table: medians over repeated runs on this machine,
-with the bound that each must keep to; exits with 1 where one does not.
+with the bound that each must keep to; exits with 1 where one does not. The floor is measured in the same run: what the
+bash parser alone takes for the same commands, and what the TOML parser alone takes for the same file.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import platform
 import statistics
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 
+import tree_sitter_bash
+from tree_sitter import Language, Parser
+
 from assay.policies.defaults import default_role
-from assay.policies.loading import parse_settings
+from assay.policies.loading import combine_layers, parse_settings, read_layer
 from assay.policies.rules import RuleBook
 
 ORDINARY = (
@@ -28,6 +33,15 @@ ORDINARY = (
     "python - <<'EOF'\nfrom pkg import a\nprint(a())\nEOF",
     "timeout 60 env PYTHONPATH=src python -c 'import pkg; print(pkg.__version__)'",
 )
+UNKNOWN = (
+    "uv run pytest -k 'a and not b'",
+    "npm run build -- --msg 'it is done'",
+    "strace -f sh -c 'git log | head -3'",
+    "jq '.[] | select(.a == $x)' data.json",
+    "python -c \"print('hello world')\"",
+)
+"""What programs that assay does not know may run is looked for in their arguments."""
+LAYERS = ('[agents."*".rules]\nask = ["execute(curl *)"]\n', "[budget]\ntokens = 1000\n")
 LONG = " && ".join(f"echo {n} | grep -c {n}" for n in range(40))
 RULES = 1_000
 MEDIAN_MS = 1.0
@@ -43,8 +57,13 @@ def main() -> int:
     rows = [
         ("decide, built-in rules, ordinary commands", _median(built_in, ORDINARY), MEDIAN_MS),
         (f"decide, {RULES} rules, ordinary commands", _median(many, ORDINARY), MEDIAN_MS),
+        ("floor: parse ordinary commands as bash", _floor(ORDINARY), None),
+        ("decide, built-in rules, text in unknown programs", _median(built_in, UNKNOWN), MEDIAN_MS),
         ("decide, built-in rules, a line of 80 commands", _median(built_in, (LONG,)), None),
         (f"load a file of {RULES} rules", _timed(lambda: parse_settings(large, name="large"), 15), LOAD_MS),
+        (f"load it below {len(LAYERS)} other layers", _timed(lambda: _layered(large), 15), LOAD_MS),
+        ("load it below itself", _timed(lambda: _layered(large, large), 5), None),
+        ("floor: parse that file as TOML", _timed(lambda: tomllib.loads(large), 15), None),
         (f"make a rule book of {RULES} rules", _timed(lambda: RuleBook(rules), 15), None),
         ("load an empty file", _timed(lambda: parse_settings("", name="empty"), 15), None),
     ]
@@ -53,6 +72,23 @@ def main() -> int:
     for what, milliseconds, bound in rows:
         print(f"{what:<50}{milliseconds:>9.3f}{bound if bound is not None else '':>9}")
     return 0 if all(bound is None or milliseconds < bound for _, milliseconds, bound in rows) else 1
+
+
+def _layered(text: str, *above: str) -> None:
+    layers = [read_layer(upper, name=f"upper {number}") for number, upper in enumerate((*LAYERS, *above))]
+    combine_layers([*layers, read_layer(text, name="large")])
+
+
+def _floor(commands: tuple[str, ...]) -> float:
+    """Return the median of what tree-sitter takes to parse the commands, in milliseconds."""
+    parser = Parser(Language(tree_sitter_bash.language()))
+    taken = []
+    for _ in range(60):
+        for command in commands:
+            start = time.perf_counter()
+            parser.parse(command.encode())
+            taken.append((time.perf_counter() - start) * 1000)
+    return statistics.median(taken)
 
 
 def large_policy() -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from assay.app.asked import Asked
 from assay.app.checks import Change, check, parse_range, read_claim
-from assay.app.configuration import settings_for
+from assay.app.configuration import Around, policy_for
 from assay.app.reporting import write_report
 from assay.app.service import Assay
 from assay.cli.endings import Ended
@@ -18,6 +18,7 @@ from assay.cli.running import warn_of_dirt
 from assay.cli.sessions import run_session
 from assay.cli.streams import Streams
 from assay.errors import UsageError
+from assay.policies.loading import combine_layers
 from assay.records.claims import ClaimKind
 from assay.records.runs import RunStatus
 from assay.records.verdicts import VerdictStatus
@@ -43,6 +44,7 @@ def check_change(
     kind: str | None,
     asked: Asked,
     config: Path | None,
+    around: Around,
     as_json: bool,
     state: Path | None,
 ) -> None:
@@ -64,7 +66,9 @@ def check_change(
         progress = Progress(streams, as_json=as_json)
         async with Assay.open(root=state, listener=progress, progress=progress.prepare) as assay, progress.shown():
             await assay.house.reap()
-            settings, _ = await settings_for(assay.house.git, repo, base, config)
+            found = await policy_for(assay.house.git, repo, base, config, around)
+            combine_layers([*found.policy.layers, asked.layer(found.settings)])
+            settings = found.settings
             if head == "HEAD":
                 warn_of_dirt((await assay.house.git.inspect(repo)).dirty, streams)
             with structlog.contextvars.bound_contextvars(run=change.id):

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.completing import complete_run
 from assay.cli.endings import ending
+from assay.cli.options import Config, Decisions, Headless, Json, Policy, Preset, Repo, Run, Said, State
+from assay.cli.policy_commands import policy
 
 app = typer.Typer(
     name="assay",
@@ -18,28 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 sandbox = typer.Typer(help="Sandboxes, and the images that they are made from.", no_args_is_help=True)
-policy = typer.Typer(help="What the policy allows.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(policy, name="policy")
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return path.expanduser().absolute() if path is not None else None
-
-
-Repo = Annotated[Path, typer.Option("--repo", help="The target repository.")]
-Config = Annotated[Path | None, typer.Option("--config", help="An assay.toml in the place of the repository's own.")]
-Decisions = Annotated[
-    Path | None, typer.Option("--decisions", help="YAML file with decisions, for where nobody can be asked.")
-]
-Headless = Annotated[bool, typer.Option("--headless", help="Ask nobody: park at a checkpoint, exit code 75.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines on stdout, the result last; progress on stderr.")]
-State = Annotated[
-    Path | None, typer.Option("--state", envvar="ASSAY_STATE", callback=_absolute, help="State directory.")
-]
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id of the run, as `assay runs` lists it.", autocompletion=complete_run)
-]
 
 
 def _print_version(asked: bool) -> None:
@@ -76,6 +57,9 @@ def run(
         str | None, typer.Option("--base", help="Revision to start from; the ticket's, or HEAD, where left out.")
     ] = None,
     config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
     decisions: Decisions = None,
     headless: Headless = False,
     as_json: Json = False,
@@ -83,10 +67,12 @@ def run(
 ) -> None:
     """Take a ticket through the four roles to a proven branch."""
     with ending(as_json):
+        from assay.app.configuration import Around
         from assay.cli import running
 
         running.run_ticket(
             ticket, repo, model=model, base=base, config=config, decisions=decisions,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
             headless=headless, as_json=as_json, state=state,
         )  # fmt: skip
 
@@ -131,18 +117,48 @@ def check(
         float | None, typer.Option("--seconds", help="Time for all of it; what is left out is named.")
     ] = None,
     config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
     as_json: Json = False,
     state: State = None,
 ) -> None:
     """Prove a change that exists already. No model is needed."""
     with ending(as_json):
         from assay.app.asked import Asked
+        from assay.app.configuration import Around
         from assay.cli import checking
 
         asked = Asked(test_command=test_command, image=image, level=level, seconds=seconds)
         checking.check_change(
             revisions, repo, ticket=ticket, claim=claim, tests=tests, held_out=held_out,
             kind=kind, asked=asked, config=config, as_json=as_json, state=state,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
+        )  # fmt: skip
+
+
+@app.command()
+def gates(
+    revisions: Annotated[str, typer.Argument(metavar="BASE..HEAD", help="The change.")],
+    repo: Repo = Path(),
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write what they found as SARIF 2.1.0.")
+    ] = None,
+    config: Config = None,
+    policy_file: Policy = None,
+    preset: Preset = None,
+    said: Said = None,
+    as_json: Json = False,
+    state: State = None,
+) -> None:
+    """Hold the policy's gates against a change that exists already. Exit code 1: one blocks; 3: one asks."""
+    with ending(as_json):
+        from assay.app.configuration import Around
+        from assay.cli import gating
+
+        gating.judge_gates(
+            revisions, repo, sarif=sarif, config=config, as_json=as_json, state=state,
+            around=Around(organisation=policy_file, preset=preset, said=tuple(said or ())),
         )  # fmt: skip
 
 
@@ -315,19 +331,3 @@ def sandbox_shell(
 
         wish = Wish(repo=repo, profile=profile, image=image, config=config)
         sandboxes.open_sandbox(wish, export=export, state=state)
-
-
-@policy.command("check")
-def policy_check(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="Shell command, or the argument of another tool.")],
-    role: Annotated[str, typer.Option("--role", help="Whose rules.")] = "coder",
-    tool: Annotated[str, typer.Option("--tool", help="Name of the tool that would be called.")] = "execute",
-    repo: Repo = Path(),
-    config: Config = None,
-    state: State = None,
-) -> None:
-    """Say what the policy decides about a tool call, by which rule, and where that stands."""
-    with ending(False):
-        from assay.cli import starting
-
-        starting.explain_rule(command, role=role, tool=tool, repo=repo, config=config, state=state)

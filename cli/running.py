@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.app.configuration import settings_for
+from assay.app.configuration import Around, settings_for
 from assay.app.deciders import Decider, FileDecider
 from assay.app.facts import gather_run
 from assay.app.reporting import write_report
@@ -50,6 +50,7 @@ def run_ticket(
     model: str | None,
     base: str | None,
     config: Path | None,
+    around: Around,
     decisions: Path | None,
     headless: bool,
     as_json: bool,
@@ -67,7 +68,7 @@ def run_ticket(
         model = f"{_SCRIPTED}{Path(model.removeprefix(_SCRIPTED)).expanduser().absolute()}"
 
     async def start(assay: Assay, streams: Streams) -> str:
-        settings, source = await settings_for(assay.house.git, target, base or ticket.base, config)
+        settings, source = await settings_for(assay.house.git, target, base or ticket.base, config, around)
         run = await assay.start(
             ticket, target, settings=settings, settings_source=source, model=model, base=base, headless=headless
         )

@@ -1,8 +1,7 @@
-"""`assay init`, `assay doctor`, `assay policy check`."""
+"""`assay init`, `assay doctor`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.text import Text
@@ -10,7 +9,7 @@ from rich.text import Text
 from assay.cli.endings import Ended
 from assay.cli.sessions import run_session
 from assay.cli.streams import Streams
-from assay.errors import ConfigurationError, RepositoryError, UsageError
+from assay.errors import ConfigurationError, RepositoryError
 from assay.reports.untrusted import make_visible
 
 
@@ -57,35 +56,3 @@ def examine_machine(repo: Path, *, as_json: bool, state: Path | None) -> None:
         return all(finding.ok for finding in found)
 
     raise Ended(0 if run_session(work) else 3)
-
-
-def explain_rule(command: str, *, role: str, tool: str, repo: Path, config: Path | None, state: Path | None) -> None:
-    """Print what the policy decides, by which rule, and where the rule stands."""
-    from assay.app.configuration import look_up_settings
-    from assay.policies.rules import RuleBook
-
-    arguments = _arguments(tool, command)
-
-    async def work(streams: Streams) -> None:
-        settings, source = await look_up_settings(repo, config, root=state)
-        if role not in settings.agents:
-            known = ", ".join(sorted(settings.agents))
-            raise ConfigurationError(f"there is no role {role!r} in {source}", next_step=f"it has {known}")
-        book = RuleBook(settings.role(role).rules, origin=f"agents.{role}.rules")
-        decision = book.decide(tool, arguments)
-        lines = [f"{decision.outcome}: {decision.reason}", f"  rule:  {decision.rule or 'none'}"]
-        lines += [f"  place: {decision.place}, {source}"] if decision.place else [f"  from:  {source}"]
-        lines += [f"  part:  {decision.part}"] if decision.part else []
-        for line in lines:
-            streams.page.print(make_visible(line), soft_wrap=True)
-
-    run_session(work)
-
-
-def _arguments(tool: str, given: str) -> dict[str, str]:
-    if given.startswith("{"):
-        try:
-            return dict(json.loads(given))
-        except ValueError as error:
-            raise UsageError(f"{given!r} is no JSON object: {error}") from error
-    return {"command": given} if tool == "execute" else {"file_path": given, "path": given, "pattern": given}

@@ -11,6 +11,7 @@ from assay.graph.questions import about_budget
 from assay.graph.services import Services
 from assay.policies.budgets import exceeded, extended, spent
 from assay.policies.paths import Violation, judge_changes, mixed_blobs
+from assay.policies.settings import Budget
 from assay.records.base import Record
 from assay.records.decisions import DecisionType, Question
 from assay.records.entries import EntryKind
@@ -62,8 +63,8 @@ async def take_turn(
     """
     decisions = await services.decisions(task.run)
     unit = task.unit.id if task.unit else None
-    if (limit := await _run_budget_reached(services, task.run)) is not None:
-        question = about_budget(task.run, unit, f"run:{limit[0]}", limit[1])
+    if (limit := await _budget_reached(services, task.run, unit)) is not None:
+        question = about_budget(task.run, unit, *limit)
         decision = decisions.get(question.id)
         if decision is None:
             return Asks(question)
@@ -116,13 +117,16 @@ async def _violations(
     return judge_changes(changes, may_change=task.may_change, role=task.role, settings=services.settings, texts=texts)
 
 
-async def _run_budget_reached(services: Services, run: str) -> tuple[int, str] | None:
-    """Return how often the run's budget was extended already, and which limit is reached now."""
-    entries = await services.ledger.entries(run)
-    extensions = sum(
-        1
-        for decision in (await services.decisions(run)).values()
-        if decision.question.startswith("budget:run:") and decision.type is not DecisionType.REJECT
-    )
-    reason = exceeded(extended(services.settings.budget, extensions), spent(entries, services.settings.prices))
-    return None if reason is None else (extensions, f"The run's budget is used up: {reason}")
+async def _budget_reached(services: Services, run: str, unit: str | None) -> tuple[str, str] | None:
+    """Return the place of the question about a budget that is reached, of the run or of the unit, and why."""
+    entries, settings = await services.ledger.entries(run), services.settings
+    decisions = (await services.decisions(run)).values()
+    wholes: list[tuple[str, str, Budget, str | None]] = [("run", "The run's budget", settings.budget, None)]
+    if unit is not None:
+        wholes.append((f"unit:{unit}", f"The budget of the unit {unit}", settings.units.budget, unit))
+    for place, words, budget, of in wholes:
+        given = [d for d in decisions if d.question.startswith(f"budget:{place}:")]
+        extensions = sum(1 for decision in given if decision.type is not DecisionType.REJECT)
+        if (reason := exceeded(extended(budget, extensions), spent(entries, settings.prices, unit=of))) is not None:
+            return f"{place}:{extensions}", f"{words} is used up: {reason}"
+    return None

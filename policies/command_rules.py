@@ -8,6 +8,7 @@ from typing import Final
 from assay.policies.commands import Part, read_command_line
 from assay.policies.patterns import BREAK, DYNAMIC, CommandPattern, PatternIndex
 from assay.policies.rulings import Rule, RuleDecision, strictest
+from assay.policies.suspicions import are_spelled
 
 _SHOWN: Final = 200
 
@@ -24,6 +25,7 @@ class CommandRules:
             effect: PatternIndex(CommandPattern(rule.pattern) for rule in listed)
             for effect, listed in self._rules.items()
         }
+        self._denied = [(CommandPattern(rule.pattern).words, rule) for rule in self._rules["deny"]]
 
     def decide(self, command: str) -> RuleDecision:
         """Return the decision on a command line: denied if any part is, allowed only if every part is."""
@@ -31,6 +33,7 @@ class CommandRules:
             return RuleDecision(outcome="deny", reason="no rule allows any command", part=_shown(command))
         line = read_command_line(command)
         decisions = [decision for part in line.parts for decision in self._judge(part)]
+        decisions += [decision for part in line.suspicions for decision in self._suspect(part)]
         decisions += [self._asked(f"a person must look, because {doubt}", command) for doubt in line.doubts]
         if not decisions:
             return RuleDecision(outcome="allow", reason="it runs no command", part=_shown(command))
@@ -56,10 +59,34 @@ class CommandRules:
             yield self._asked(f"{shown} may turn out to be what {rule.text!r} denies", part.text, rule)
         if (rule := self._mentioned(part)) is not None:
             yield self._asked(f"{shown} may run what {rule.text!r} denies", part.text, rule)
-        if (rule := self._meets("ask", forms)) is not None:
-            yield self._asked(f"{rule.text!r} wants a person to look at {shown}", part.text, rule)
-        elif not part.wraps:
+        asking = self._meets("ask", forms)
+        if asking is not None:
+            yield self._asked(f"{asking.text!r} wants a person to look at {shown}", part.text, asking)
+        if not part.wraps and (asking is None or not self._named(part)):
             yield self._allowed(part, shown)
+
+    def _suspect(self, part: Part) -> Iterator[RuleDecision]:
+        """Yield a question where something that may be run is denied.
+
+        Where its name is known only when it runs, a rule has to be spelled in the text, all its words.
+        """
+        if part.words[0].text.startswith(DYNAMIC):
+            rule = next((rule for words, rule in self._denied if are_spelled(words, part.mentions)), None)
+        else:
+            rule = self._meets("deny", forms := part.forms()) or self._may_meet(forms)
+        rule = rule or self._mentioned(part)
+        if rule is not None:
+            shown = part.text if part.text != "…" else "a text"
+            yield self._asked(f"{shown!r} stands in it and may be run, and {rule.text!r} denies that", part.text, rule)
+
+    def _named(self, part: Part) -> bool:
+        """Whether a rule names the part as it is written. One that asks for it in another form admits nothing new."""
+        text = part.full
+        return any(
+            pattern.covers(text) or (DYNAMIC in text and pattern.may_meet(text))
+            for effect in ("ask", "allow")
+            for _, pattern in self._index[effect].candidates(text)
+        )
 
     def _allowed(self, part: Part, shown: str) -> RuleDecision:
         for number, pattern in self._index["allow"].candidates(part.full):

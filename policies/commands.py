@@ -14,6 +14,14 @@ from typing import Final
 from assay.policies.patterns import BREAK, DYNAMIC
 from assay.policies.shell import read_shell
 from assay.policies.simple_commands import SimpleCommand
+from assay.policies.suspicions import (
+    MOST,
+    is_starter,
+    readings,
+    tails_of,
+    texts_in,
+    texts_in_code,
+)
 from assay.policies.words import Word
 from assay.policies.wrappers import (
     BASH,
@@ -31,6 +39,8 @@ from assay.policies.wrappers import (
 )
 
 MAX_WRAPPERS: Final = 12
+_SUSPECTED: Final = MAX_WRAPPERS - 6
+"""How deep a text that may be run counts: fewer wrappers are looked through in it."""
 _TOKEN: Final = re.compile(rf"[\w.+:@%/{DYNAMIC}-]+")
 _QUOTES: Final = re.compile(r"\\\n|[\\'\"]")
 _COMPUTING_OPTION: Final = re.compile(r"-(?:v.*|R|eq|ne|lt|le|gt|ge)")
@@ -38,6 +48,13 @@ _STEERING: Final = re.compile(
     r"(?:PATH|IFS|ENV|BASH_\w+|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|LD_\w+|DYLD_\w+|PYTHON\w*|PERL5?\w*|RUBY\w*|"
     r"NODE_\w+|GIT_\w+|\w*PAGER|\w*EDITOR|VISUAL|BROWSER|SHELL|HOME)\+?="
 )
+_CODE: Final = re.compile(
+    r"(?:BASH_ENV|ENV|PS4|PROMPT_COMMAND|GIT_\w*(?:COMMAND|EDITOR|PAGER|ASKPASS|DIFF|PROXY)|SSH_ASKPASS|\w*PAGER|"
+    r"\w*EDITOR|VISUAL|BROWSER|SHELL|LESSOPEN|LESSCLOSE)\+?="
+)
+"""Variables whose value programs run."""
+_READERS: Final = frozenset({"at", "batch", "crontab", "ed", "ex", "gdb", "parallel", "ssh"})
+"""Programs that may take commands from their input, where nothing of these is seen."""
 _SHELL_FLAGS: Final = frozenset("abefhklmnptuvxBCEHPirs")
 _OPAQUE_BUILTINS: Final = {
     "alias": "`alias` gives a command another name",
@@ -96,6 +113,8 @@ class CommandLine:
 
     parts: list[Part] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    suspicions: list[Part] = field(default_factory=list)
+    """What stands in arguments and may be run: it cannot allow anything, and is asked where it is denied."""
 
 
 def read_command_line(text: str) -> CommandLine:
@@ -117,8 +136,10 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 
 class _Taker:
-    def __init__(self, line: CommandLine) -> None:
+    def __init__(self, line: CommandLine, *, left: list[int] | None = None) -> None:
         self._line = line
+        self._left = [MOST] if left is None else left
+        """How many texts may still be looked at; one number for all that a line holds."""
         self._computes = False
         self._hidden = False
 
@@ -168,7 +189,42 @@ class _Taker:
             self._line.parts.append(Part((Word(variable),), wraps=True, mentions=tokens_of(variable)))
 
     def _add(self, command: SimpleCommand, *, wraps: bool = False, mentions: Iterable[str] = ()) -> None:
-        self._line.parts.append(Part(command.words, command.assignments, wraps, tuple(mentions)))
+        code = [variable.partition("=")[2] for variable in command.assignments if _CODE.match(variable)]
+        if any(DYNAMIC in value for value in code):
+            self.doubt("it sets a variable whose value is run, to what is known only when it runs")
+        heard = (*mentions, *tokens_of("\n".join(code)))
+        self._line.parts.append(Part(command.words, command.assignments, wraps, heard))
+        self._suspect(texts_in(code))
+
+    def _suspect(self, texts: Iterable[str], tails: Iterable[tuple[Word, ...]] = (), *, is_data: bool = False) -> None:
+        """Read texts, and what follows a program's name, as commands that may be run."""
+        for text in texts:
+            if self._has_room():
+                found = CommandLine()
+                _Taker(found, left=self._left).take_text(text.replace(DYNAMIC, "$_"), _PLAIN_SHELL, _SUSPECTED)
+                self._keep(found, tokens_of(readings(text)))
+        for words in tails:
+            if not is_starter(words[0]):
+                self._line.suspicions.append(Part(words))
+            elif self._has_room():
+                found = CommandLine()
+                _Taker(found, left=self._left).take(SimpleCommand(words, ()), _SUSPECTED)
+                self._keep(found, tokens_of(readings(" ".join(w.text for w in words))))
+
+    def _keep(self, found: CommandLine, spelled: tuple[str, ...]) -> None:
+        """Take over what a text may run; what of it cannot be known goes by the words in the whole text."""
+        for part in (*found.parts, *found.suspicions):
+            if part.words and not part.open:
+                unknown = part.words[0].text.startswith(DYNAMIC) and not part.mentions
+                self._line.suspicions.append(replace(part, mentions=spelled) if unknown else part)
+        if found.doubts:
+            self._line.suspicions.append(Part((Word(DYNAMIC),), mentions=spelled))
+
+    def _has_room(self) -> bool:
+        self._left[0] -= 1
+        if self._left[0] < 0:
+            self.doubt("it has more texts in it than are looked at")
+        return self._left[0] >= 0
 
     def _named(self, command: SimpleCommand, name: str, depth: int) -> None:
         """Add a command whose name is known, by what that program does with its arguments."""
@@ -198,6 +254,8 @@ class _Taker:
         self._computes |= _computes(command, name)
         if name in _OPAQUE_BUILTINS and len(command.words) > 1:
             self.doubt(_OPAQUE_BUILTINS[name])
+        if name in _READERS:
+            self.doubt(f"`{name}` may take commands from its input")
         if name in FOREIGN_SHELLS:
             self.doubt(f"assay does not read the language of {name}")
         if name == "git":
@@ -208,6 +266,8 @@ class _Taker:
             self._interpreter(command)
         else:
             self._add(command, mentions=_all_tokens(command))
+            self._suspect(texts_in([w.text for w in command.words[1:]]), tails_of(command.words))
+            self._suspect(command.inputs)
 
     def _wrapper(self, command: SimpleCommand, name: str, depth: int) -> None:
         wrapper = WRAPPERS[name]
@@ -298,6 +358,8 @@ class _Taker:
             self.doubt("it gives a git command another name")
         inert = at is not None and at < len(words) and words[at].literal and words[at].text in INERT_GIT
         self._add(command, mentions=() if inert and at == 1 else _all_tokens(command))
+        if not inert:
+            self._suspect(texts_in([w.text for w in words[1:]]), tails_of(words))
 
     def _interpreter(self, command: SimpleCommand) -> None:
         """Add `python`, `node` and the like: their code is no shell, but what it spells is heard."""
@@ -306,6 +368,7 @@ class _Taker:
         if not command.inputs and all(re.fullmatch(r"-[A-UW-Za-gi-uw-z]*", a) for a in arguments):
             self.doubt("the program reads its code from its input")
         self._add(command, mentions=tokens_of(" ".join([*code, *command.inputs])))
+        self._suspect(texts_in_code([*code, *command.inputs]))
 
 
 def _computes(command: SimpleCommand, name: str) -> bool:

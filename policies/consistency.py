@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Final
@@ -110,14 +111,36 @@ def _ways_out(settings: Settings) -> Iterator[Problem]:
             yield ("proof", "sandbox"), f"a proof has no way out, and the profile {name!r} grants one; name another"
 
 
+_GATE_KEYS: Final = {
+    "at_most": "speed", "paths": "data", "patterns": "data", "rules": "security", "allowed": "licences",
+}  # fmt: skip
+"""Setting of a gate to the one kind that reads it."""
+
+
 def _gate(name: str, gate: GateSettings) -> Iterator[Problem]:
-    if not gate.command and gate.max_files is None and gate.max_lines is None:
-        yield ("gates", name), f"the gate {name!r} has nothing to look at; give command, max_files or max_lines"
+    place: KeyPath = ("gates", name)
+    if gate.kind is None and not gate.command and gate.max_files is None and gate.max_lines is None:
+        yield place, f"the gate {name!r} has nothing to look at; give kind, command, max_files or max_lines"
     if gate.command and not gate.command[0].strip():
-        yield ("gates", name, "command"), f"the command of the gate {name!r} has no program"
+        yield (*place, "command"), f"the command of the gate {name!r} has no program"
     for bound in ("max_files", "max_lines"):
         if (value := getattr(gate, bound)) is not None and value < 0:
-            yield ("gates", name, bound), f"{bound} must be 0 or more, not {value}"
+            yield (*place, bound), f"{bound} must be 0 or more, not {value}"
+    for key, kind in _GATE_KEYS.items():
+        if getattr(gate, key) not in (None, ()) and gate.kind != kind:
+            yield (*place, key), f'{key} is for a gate with kind = "{kind}"'
+    if gate.kind == "speed" and (not gate.command or gate.at_most is None):
+        yield (*place, "kind"), "a gate of the kind 'speed' needs command, the benchmark, and at_most, the bound"
+    if gate.command and gate.kind not in (None, "speed"):
+        yield (*place, "command"), f"a gate of the kind {gate.kind!r} runs no command; give that a gate of its own"
+    if gate.sarif and (not gate.command or gate.kind is not None):
+        yield (*place, "sarif"), "sarif names what a command writes: it needs command, and no kind"
+    yield from _patterns((*place, "paths"), gate.paths)
+    for number, pattern in enumerate(gate.patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield (*place, "patterns", number), f"{pattern!r} is no regular expression: {error}"
 
 
 def _patterns(place: KeyPath, patterns: tuple[str, ...]) -> Iterator[Problem]:
@@ -170,6 +193,7 @@ def _runner(settings: Settings) -> Iterator[Problem]:
 def _money(settings: Settings) -> Iterator[Problem]:
     """A bound on money needs a price for each model that the file names."""
     for name, role in settings.agents.items():
-        bounded = settings.budget.money is not None or role.budget.money is not None
+        budgets = (settings.budget, settings.units.budget, role.budget)
+        bounded = any(budget.money is not None for budget in budgets)
         if bounded and role.model and price_of(role.model, settings.prices) is None:
             yield ("agents", name, "model"), f"money is limited, and [prices] has no price for {role.model!r}"

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from assay.policies.positions import KeyPath
 from assay.policies.settings import Settings
+from assay.policies.tightness import EVERY, TIGHTNESS
 from assay.records.base import Record
 
 _SCHEMA_ID: Final = "assay.schema.json"
@@ -64,12 +65,17 @@ def settings_reference() -> str:
         "The defaults of the four roles (`planner`, `tester`, `coder`, `reviewer`) are in `policies/defaults.py`;",
         "the table of a role below says what holds for a role that a platform adds.",
         "",
+        "*Tighter is* says what a lower layer may do to a setting that an upper one says (built-in preset,",
+        "organisation, repository, run; see [policies.md](policies.md)): only that. Where a setting has no order, a",
+        "lower layer may change it freely unless an upper one lists it under `fixed`. In the names of roles, profiles",
+        'and gates, `"*"` stands for each of them: `[agents."*".budget]` bounds every role.',
+        "",
     ]
     for heading, record in _tables(Settings, ""):
         lines += [f"## `[{heading}]`" if heading else "## At the top", "", *_summary(record), ""]
-        rows = [_row(name, field) for name, field in record.model_fields.items() if not _is_table(field)]
+        rows = [_row(heading, name, field) for name, field in record.model_fields.items() if not _is_table(field)]
         if rows:
-            lines += ["| setting | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+            lines += ["| setting | type | default | tighter is | meaning |", "|---|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
@@ -94,10 +100,24 @@ def _summary(record: type[Record]) -> list[str]:
     return inspect.cleandoc(record.__doc__ or "").splitlines()
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def setting_rows() -> Iterator[str]:
+    """Yield every setting, dotted, `*` for names: what the table of what is tighter must hold."""
+    for heading, record in _tables(Settings, ""):
+        for name, field in record.model_fields.items():
+            if not _is_table(field):
+                yield _pattern(heading, name)
+
+
+def _pattern(heading: str, name: str) -> str:
+    dotted = f"{heading}.{name}".lstrip(".").replace("NAME", EVERY)
+    return f"{dotted}.{EVERY}" if dotted in ("prices", f"sandboxes.{EVERY}.environment") else dotted
+
+
+def _row(heading: str, name: str, field: FieldInfo) -> str:
     meaning = " ".join((field.description or "").split())
     default = "" if field.is_required() else f"`{_toml(field.get_default(call_default_factory=True))}`"
-    cells = (f"`{name}`", _type_name(field.annotation) + _bounds(field), default, meaning)
+    tighter = TIGHTNESS[_pattern(heading, name)].words
+    cells = (f"`{name}`", _type_name(field.annotation) + _bounds(field), default, tighter, meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

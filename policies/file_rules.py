@@ -100,8 +100,12 @@ class FileRules:
         for effect in EFFECTS:
             for rule, pattern in self._rules[effect]:
                 if rule.tool in (tool, "*") and pattern.matches(path, strict=effect != "allow", folder=folder):
+                    if effect == "ask" and not self._named(tool, path, folder):
+                        break
                     return self._decided(effect, rule, f"{tool} of {path!r}", path)
-            if effect == "deny" and tool == "grep":  # which shows what is in every file below its folder
+            if (
+                effect == "deny" and tool == "grep" and self._named(tool, path, folder)
+            ):  # which shows what is in every file below its folder
                 for rule, pattern in self._rules[effect]:
                     if rule.tool in (tool, "*") and pattern.reaches(path):
                         reason = f"{tool} in {path!r} may reach what {rule.text!r} denies"
@@ -109,6 +113,14 @@ class FileRules:
                             outcome="ask", rule=rule.text, place=rule.place(self._origin), reason=reason, part=path
                         )
         return RuleDecision(outcome="deny", reason=f"no rule allows {tool} of {path!r}", part=path)
+
+    def _named(self, tool: str, path: str, folder: bool) -> bool:
+        """Whether a rule names the path as it is written. One that asks for it in another case admits nothing new."""
+        return any(
+            rule.tool in (tool, "*") and pattern.matches(path, strict=False, folder=folder)
+            for effect in ("ask", "allow")
+            for rule, pattern in self._rules[effect]
+        )
 
     def _decided(self, effect: Outcome, rule: Rule, what: str, path: str) -> RuleDecision:
         words = {"deny": "is denied by", "ask": "needs a person, says", "allow": "is allowed by"}[effect]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from assay.policies.settings import GateSettings
@@ -12,6 +13,22 @@ from assay.records.sandboxes import CommandResult, Exited, OutOfMemory, Signalle
 GateOutcome = Literal["pass", "block", "ask", "warn"]
 _SEVERITY: tuple[GateOutcome, ...] = ("block", "ask", "warn", "pass")
 _SHOWN = 600
+_TOLD = 10
+_MOST_FINDINGS = 200
+
+
+class GateFinding(Record):
+    """One thing that a gate found in a change."""
+
+    rule: str
+    """What it is, as who found it calls it: `AWS Access Key`, `B602`."""
+    message: str
+    """A sentence for people. It never quotes a secret."""
+    path: str = ""
+    line: int | None = None
+    """In the file as the change leaves it, from 1."""
+    mark: str = ""
+    """What is the same for the same thing in another place or at the base, so that it can be told from a new one."""
 
 
 class GateResult(Record):
@@ -21,6 +38,8 @@ class GateResult(Record):
     outcome: GateOutcome
     reasons: tuple[str, ...] = ()
     """A sentence each; for `pass` what was looked at."""
+    findings: tuple[GateFinding, ...] = ()
+    """What is new in the change, up to 200."""
 
 
 class Sized(Protocol):
@@ -83,25 +102,54 @@ def judge_command(
     )
 
 
-def judge_gate(
-    gate: str,
-    settings: GateSettings,
-    changes: Sequence[Sized],
-    *,
-    base: CommandResult | None = None,
-    head: CommandResult | None = None,
+def judge_findings(
+    gate: str, settings: GateSettings, base: Iterable[GateFinding], head: Iterable[GateFinding], looked: str
 ) -> GateResult:
+    """Return what findings at base and head say: what is there more often than before is the change's.
+
+    Args:
+        gate: its name.
+        settings: its settings.
+        base: what was found before the change.
+        head: what was found after it.
+        looked: what was looked at, in words.
+
+    The same thing in another file or line is not new.
+    """
+    known = Counter((finding.rule, finding.mark) for finding in base)
+    new = []
+    for finding in head:
+        if known[finding.rule, finding.mark] > 0:
+            known[finding.rule, finding.mark] -= 1
+        else:
+            new.append(finding)
+    if not new:
+        return GateResult(gate=gate, outcome="pass", reasons=(f"nothing new in {looked}",))
+    told = [f"{_place(finding)}{finding.message} ({finding.rule})" for finding in new[:_TOLD]]
+    more = [f"and {len(new) - _TOLD} more"] if len(new) > _TOLD else []
+    return GateResult(
+        gate=gate, outcome=settings.on_failure, reasons=(*told, *more), findings=tuple(new[:_MOST_FINDINGS])
+    )
+
+
+def unclear(gate: str, settings: GateSettings, reason: str) -> GateResult:
+    """Return that a gate could not look: neither passed nor failed, so a person is asked, or warned."""
+    return GateResult(gate=gate, outcome="warn" if settings.on_failure == "warn" else "ask", reasons=(reason,))
+
+
+def _place(finding: GateFinding) -> str:
+    line = f":{finding.line}" if finding.line is not None else ""
+    return f"{finding.path}{line}: " if finding.path else ""
+
+
+def judge_parts(gate: str, parts: Sequence[GateResult]) -> GateResult:
     """Return what a gate says of a change: the strictest of its parts, with all their reasons."""
-    parts = []
-    if settings.max_files is not None or settings.max_lines is not None:
-        parts.append(judge_size(gate, settings, changes))
-    if settings.command:
-        parts.append(judge_command(gate, settings, base, head))
     if not parts:  # loading refuses such a gate; one that was built otherwise must not pass unseen
         return GateResult(gate=gate, outcome="ask", reasons=("the gate has nothing to look at",))
     worst = min((part.outcome for part in parts), key=_SEVERITY.index)
     reasons = tuple(reason for part in parts if part.outcome == worst or worst == "pass" for reason in part.reasons)
-    return GateResult(gate=gate, outcome=worst, reasons=reasons)
+    findings = tuple(finding for part in parts for finding in part.findings)
+    return GateResult(gate=gate, outcome=worst, reasons=reasons, findings=findings[:_MOST_FINDINGS])
 
 
 def _ended(result: CommandResult | None) -> str:

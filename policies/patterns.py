@@ -61,6 +61,11 @@ class CommandPattern:
         ended = length == len(self._tokens) or self._tokens[length][0] == BREAK
         return self.prefix if ended and self.prefix else None
 
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that the pattern fixes wholly."""
+        return frozenset(word for word in self.source.split() if not re.search(r"[*?\\]", word))
+
     def _body(self, blank: str) -> str:
         parts = []
         for char, special in self._tokens:
@@ -83,6 +88,12 @@ class CommandPattern:
     @cached_property
     def _lenient(self) -> re.Pattern[str]:
         return re.compile(self._body(rf"[{BREAK}\s]+"), re.DOTALL)
+
+    def samples(self, hole: str) -> tuple[str, ...]:
+        """Return commands that stand for all that fit: `hole` in the place of each star, and of each `?`."""
+        tokens = self._tokens[:-2] if self._open_ended else self._tokens
+        text = "".join(hole if special and char in (_STAR, _ONE) else char for char, special in tokens)
+        return (text, f"{text}{BREAK}{hole}") if self._open_ended else (text,)
 
     def covers(self, text: str) -> bool:
         """Whether the command fits whatever its dynamic places turn out to be: the sense of `allow`."""

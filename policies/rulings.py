@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from assay.errors import ConfigurationError
+from assay.policies.positions import KeyPath
 from assay.policies.settings import ToolRule, ToolRules
 from assay.records.base import Record
 
@@ -46,6 +47,12 @@ class Rule:
     def place(self, origin: str) -> str:
         """Return where the rule stands, below `origin`."""
         return f"{origin}.{self.effect}[{self.number}]"
+
+
+def place_path(role: str, place: str) -> KeyPath:
+    """Return the path in the settings of a rule's place, `agents.coder.rules.deny[0]`."""
+    effect, _, number = place.rpartition(".")[2].partition("[")
+    return ("agents", role, "rules", effect, int(number.removesuffix("]")))
 
 
 def parse_rule(text: str, effect: Outcome, number: int) -> Rule:

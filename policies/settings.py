@@ -9,6 +9,9 @@ from pydantic import Field, JsonValue
 from assay.records.base import Record
 from assay.records.sandboxes import SandboxProfile
 
+Preset = Literal["supervised", "guarded", "headless"]
+GateKind = Literal["secrets", "security", "dependencies", "imports", "licences", "data", "speed"]
+
 
 class Budget(Record):
     """Upper bounds; none is no bound. Counted from the ledger, so that a restart does not reset them."""
@@ -97,6 +100,13 @@ class PathSettings(Record):
     """What no role may change, beside the built-in harness and CI files."""
 
 
+class UnitSettings(Record):
+    """`[units]`: what holds for each unit of a plan."""
+
+    budget: Budget = Budget()
+    """Of one unit: all roles and all their tries at it together."""
+
+
 class CheckpointSettings(Record):
     """`[checkpoints]`: where a person is asked although nothing is wrong."""
 
@@ -147,12 +157,27 @@ class ProofSettings(Record):
 class GateSettings(Record):
     """`[gates.NAME]`: a rule over the whole change."""
 
+    kind: GateKind | None = None
+    """What it looks for in the change: see docs/gates.md. `speed` runs `command`, the others need none."""
     command: tuple[str, ...] = ()
     """Run at base and head; what fails only at head is the change's."""
+    sarif: str = ""
+    """The SARIF file that the command writes, in the project or below `/tmp`: then its findings count and not its exit
+    code, and a finding that the base has, too, is not blamed on the change."""
     max_files: int | None = None
     """How many files a change may touch."""
     max_lines: int | None = None
     """How many lines a change may add and remove together."""
+    at_most: Annotated[float, Field(gt=0)] | None = None
+    """For `speed`: how long the head may take, as a part of what the base takes; 1.1 is a tenth more."""
+    paths: tuple[str, ...] = ()
+    """For `data`: gitignore-style patterns of what must not leave, so that no change may hold it."""
+    patterns: tuple[str, ...] = ()
+    """For `data`: regular expressions of what must not leave; held against the lines that a change adds."""
+    rules: tuple[str, ...] = ()
+    """For `security`: files or folders with semgrep's rules, on this machine; then semgrep runs beside bandit."""
+    allowed: tuple[str, ...] = ()
+    """For `licences`: identifiers of SPDX that a dependency may have; empty takes the usual permissive ones."""
     on_failure: Literal["block", "ask", "warn"] = "ask"
     """What a failure means: the unit ends, a person may waive it, or it is only shown."""
 
@@ -160,6 +185,10 @@ class GateSettings(Record):
 class Settings(Record):
     """Everything that `assay.toml` says, with the built-in defaults for what it leaves out."""
 
+    preset: Preset | None = None
+    """A built-in policy that this file builds on, and only tightens. `assay policy show --preset NAME` prints it."""
+    fixed: tuple[str, ...] = ()
+    """Settings which no lower layer may change, dotted, `*` for any name: `agents.*.model`, `project`."""
     project: ProjectSettings = ProjectSettings()
     agents: dict[str, RoleSettings] = {}
     sandboxes: dict[str, SandboxProfile] = {}
@@ -167,6 +196,7 @@ class Settings(Record):
     checkpoints: CheckpointSettings = CheckpointSettings()
     proof: ProofSettings = ProofSettings()
     gates: dict[str, GateSettings] = {}
+    units: UnitSettings = UnitSettings()
     budget: Budget = Budget()
     """Of the whole run."""
     prices: dict[str, tuple[float, float]] = {}

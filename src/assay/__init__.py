@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from assay.agents.protocol import Advance, Exhausted, Finished, NeedsDecision, RoleAgent, Roles, RoleTask
     from assay.app.checks import Change, check
+    from assay.app.configuration import Around, policy_for
     from assay.app.deciders import Decider, FileDecider
     from assay.app.service import Assay
     from assay.app.wiring import House, open_house
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from assay.evidence.protocol import Case, Prover, TrustedTests
     from assay.graph.build import build_graph
     from assay.graph.services import Services
-    from assay.policies.loading import parse_settings
+    from assay.policies.layers import Layer
+    from assay.policies.loading import Policy, combine_layers, parse_settings, read_layer
     from assay.policies.settings import Settings
     from assay.records.claims import Claim, ClaimDraft, ClaimKind
     from assay.records.decisions import Decision, DecisionType, Question
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Advance": "assay.agents.protocol",
+    "Around": "assay.app.configuration",
     "Assay": "assay.app.service",
     "AssayError": "assay.errors",
     "Case": "assay.evidence.protocol",
@@ -45,8 +48,10 @@ _HOMES = {
     "FileDecider": "assay.app.deciders",
     "Finished": "assay.agents.protocol",
     "House": "assay.app.wiring",
+    "Layer": "assay.policies.layers",
     "NeedsDecision": "assay.agents.protocol",
     "Plan": "assay.records.plans",
+    "Policy": "assay.policies.loading",
     "Prover": "assay.evidence.protocol",
     "Question": "assay.records.decisions",
     "Requirement": "assay.records.plans",
@@ -66,13 +71,17 @@ _HOMES = {
     "VerdictStatus": "assay.records.verdicts",
     "build_graph": "assay.graph.build",
     "check": "assay.app.checks",
+    "combine_layers": "assay.policies.loading",
     "open_house": "assay.app.wiring",
     "parse_settings": "assay.policies.loading",
+    "policy_for": "assay.app.configuration",
+    "read_layer": "assay.policies.loading",
     "read_ticket": "assay.tickets.reading",
 }
 
 __all__ = [
     "Advance",
+    "Around",
     "Assay",
     "AssayError",
     "Case",
@@ -87,8 +96,10 @@ __all__ = [
     "FileDecider",
     "Finished",
     "House",
+    "Layer",
     "NeedsDecision",
     "Plan",
+    "Policy",
     "Prover",
     "Question",
     "Requirement",
@@ -108,8 +119,11 @@ __all__ = [
     "VerdictStatus",
     "build_graph",
     "check",
+    "combine_layers",
     "open_house",
     "parse_settings",
+    "policy_for",
+    "read_layer",
     "read_ticket",
 ]
 

@@ -16,7 +16,7 @@ from assay.agents.models import open_model
 from assay.agents.outputs import TEXT_CHARACTERS
 from assay.agents.protocol import Exhausted, Finished
 from assay.errors import ModelUnavailable, ScriptError
-from assay.policies.settings import Budget, Settings
+from assay.policies.settings import Budget, Settings, UnitSettings
 from assay.records.decisions import CheckpointKind, DecisionType, Question
 from assay.records.entries import EntryKind
 from assay.records.sandboxes import Exited
@@ -100,6 +100,23 @@ async def test_the_budget_of_the_run_counts_everybody(bench: Bench) -> None:
     granted = await bench.agent(model, bench.task(attempt=2)).advance(decide(question, DecisionType.APPROVE))
     assert isinstance(granted, Finished)
     await stopped(bench, ListModel(answers=[]), "budget", "of the run")
+
+
+async def test_the_budget_of_a_unit_counts_all_its_roles(bench: Bench) -> None:
+    """What the tester used up at the unit counts for the coder there; another unit does not; a person extends it."""
+    bench.configure(budget=Budget())
+    bench.settings = bench.settings.model_copy(update={"units": UnitSettings(budget=Budget(model_calls=2))})
+    body = {"model": "m", "input_tokens": 1, "output_tokens": 1, "seconds": 1.0}
+    for key, unit in (("model:add.tester.1:1", "add"), ("model:add.tester.1:2", "add"), ("model:x.coder.1:1", "x")):
+        await bench.ledger.append(RUN, EntryKind.MODEL_CALLED, key, body, unit=unit)
+    await stopped(bench, ListModel(answers=[]), "budget", "of the unit is used up: 2 of 2")
+    question = Question(
+        id="budget:unit:add:0", run=RUN, kind=CheckpointKind.BUDGET, title="Go on?", description="",
+        allowed=(DecisionType.APPROVE,),
+    )  # fmt: skip
+    model = ListModel(answers=[SUBMITTED], asked=[])
+    granted = await bench.agent(model, bench.task(attempt=2)).advance(decide(question, DecisionType.APPROVE))
+    assert isinstance(granted, Finished)
 
 
 @pytest.mark.parametrize("text", ["", "I would now fix the bug.", "   \n"])

@@ -12,7 +12,7 @@ from tests.cli.program import Project, Start
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state directory, which every command of the test uses; nothing around it changes what is printed."""
-    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "ASSAY_LOG", "TERM"):
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "ASSAY_LOG", "ASSAY_POLICY", "TERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     path = tmp_path / "state"

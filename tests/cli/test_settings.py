@@ -104,3 +104,71 @@ def test_the_policy_of_other_tools_roles_and_files(project: Project) -> None:
     broken = call("policy", "check", "{", "--tool", "write_file", "--config", path)
     assert broken.code == 2
     assert "is no JSON object" in broken.err
+
+
+def test_a_rule_is_named_by_file_and_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wrote it: the organisation's file, the repository's at its commit, or an option."""
+    project.repository.commit({"assay.toml": '[agents.coder.rules]\ndeny = [\n  "execute(make *)",\n]\n'})
+    org = project.folder / "org.toml"
+    org.write_text('[agents."*".rules]\ndeny = ["execute(npm *)"]\n')
+    monkeypatch.setenv("ASSAY_POLICY", str(org))
+    said = call("policy", "check", "npm test", "--repo", project.repo)
+    assert f"place: agents.coder.rules.deny[0], {org}:2:9" in said.out
+    assert f", within {org}" in said.out
+    said = call("policy", "check", "make", "--repo", project.repo)
+    assert "place: agents.coder.rules.deny[1], assay.toml at " in said.out
+    assert ":3:3\n" in said.out
+    rule = 'agents.coder.rules.deny = ["execute(touch *)"]'
+    assert "--set:1:28" in call("policy", "check", "touch x", "--repo", project.repo, "--set", rule).out
+
+
+def test_a_lower_layer_cannot_loosen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repository, file in its place, option, and check's own options: each is refused, and both places are named."""
+    org = project.folder / "org.toml"
+    org.write_text('fixed = ["agents.*.model"]\n[budget]\ntokens = 1000\n[proof]\nlevel = "B"\n')
+    project.repository.commit({"assay.toml": "[checkpoints]\nplan = false\n"})
+    said = call("policy", "show", "--effective", "--repo", project.repo)
+    assert said.code == 2
+    assert ":2:1: checkpoints.plan = false loosens what preset supervised:4:1 says, true" in said.err
+    project.repository.commit({"assay.toml": "[budget]\ntokens = 5000\n"})
+    monkeypatch.setenv("ASSAY_POLICY", str(org))
+    said = call("run", project.ticket, "--repo", project.repo, "--model", "a:b")
+    assert said.code == 2
+    assert f":2:1: budget.tokens = 5000 loosens what {org}:3:1 says, 1000" in said.err
+    own = project.folder / "own.toml"
+    own.write_text('[agents.coder]\nmodel = "a:b"\n')
+    said = call("policy", "show", "--effective", "--repo", project.repo, "--config", own)
+    assert f"{own}:2:1: agents.coder.model is fixed by {org}:1:10" in said.err
+    project.repository.commit({"assay.toml": ""})
+    said = call("policy", "show", "--effective", "--repo", project.repo, "--set", "budget.tokens = 1001")
+    assert f"--set:1:8: budget.tokens = 1001 loosens what {org}:3:1 says" in said.err
+    project.repository.commit({"prices.py": "PRICE = 1\n"})
+    said = call("check", "HEAD~1..HEAD", "--repo", project.repo, "--level", "C")
+    assert said.code == 2
+    assert f"--level C: proof.level = C loosens what {org}:5:1 says, B" in said.err
+    more = project.folder / "more.toml"  # a second file of the organisation's stands below the first
+    more.write_text("[budget]\ntokens = 1002\n")
+    said = call("policy", "show", "--effective", "--repo", project.repo, "--policy", more)
+    assert f"{more}:2:1: budget.tokens = 1002 loosens what {org}:3:1 says" in said.err
+    assert call("policy", "show", "--effective", "--repo", project.repo, "--set", "budget.tokens = 9").code == 0
+
+
+def test_the_policy_is_shown(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset as it is written, the layers, and what they come to with the layer of each value."""
+    for name in ("supervised", "guarded", "headless"):
+        said = call("policy", "show", "--preset", name)
+        assert said.out.startswith(f"# {name}: ")
+        assert tomllib.loads(said.out)["checkpoints"]["delivery"] is True
+    assert "one of supervised, guarded, headless" in call("policy", "show", "--preset", "gaurded").err
+    org = project.folder / "org.toml"
+    org.write_text('preset = "guarded"\n[budget]\ntokens = 1000\n')
+    monkeypatch.setenv("ASSAY_POLICY", str(org))
+    shown = call("policy", "show", "--repo", project.repo).out
+    assert shown.index("# ---- preset guarded") < shown.index(f"# ---- {org}")
+    printed = call("policy", "show", "--effective", "--repo", project.repo).out
+    assert f"tokens = 1000  # {org}:3:1" in printed
+    assert "plan = true  # preset guarded:5:1" in printed
+    assert 'kind = "secrets"  # preset guarded:' in printed
+    assert tomllib.loads(printed)["budget"]["tokens"] == 1000
+    lower = call("policy", "show", "--effective", "--repo", project.repo, "--preset", "headless")
+    assert "plan = false loosens what preset guarded:5:1 says" in lower.err

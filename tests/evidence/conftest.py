@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from gate_bench import GateBench
 
 from assay.evidence import twins
 from assay.evidence.adopt import adopt
@@ -195,6 +196,14 @@ def states(test: str, requirement: str = "R1", *, held_out: bool = False, becaus
 def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all tests keep baselines, as one machine's runs do."""
     return tmp_path_factory.mktemp("baselines")
+
+
+@pytest.fixture
+async def gates(tmp_path: Path) -> AsyncIterator[GateBench]:
+    """A bench for gates, with sandboxes that are none where a test brings no others."""
+    ledger = SqliteLedger(tmp_path / "gates.db", SystemClock())
+    async with await GitStore.open(tmp_path / "gates") as git, ledger:
+        yield GateBench(git, ledger)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from assay.policies.gates import judge_command, judge_gate, judge_size
+from assay.policies.gates import GateFinding, judge_command, judge_findings, judge_parts, judge_size, unclear
 from assay.policies.settings import GateSettings
 from assay.records.changes import FileChange
 from assay.records.sandboxes import CommandResult, Ending, Exited, OutOfMemory, Output, Signalled, TimedOut
@@ -73,14 +73,35 @@ def test_a_gate_of_two_parts_is_as_strict_as_the_stricter() -> None:
     """Size passes, the command does not: the gate does not."""
     gate = GateSettings(command=("x",), max_files=5, on_failure="block")
     changes = [change("a.py", 1, 0)]
-    failed = judge_gate("g", gate, changes, base=result(Exited(code=0)), head=result(Exited(code=1)))
+    size = judge_size("g", gate, changes)
+    failed = judge_parts("g", [size, judge_command("g", gate, result(Exited(code=0)), result(Exited(code=1)))])
     assert failed.outcome == "block"
     assert all("files are changed" not in reason for reason in failed.reasons)
-    passed = judge_gate("g", gate, changes, base=result(Exited(code=0)), head=result(Exited(code=0)))
+    passed = judge_parts("g", [size, judge_command("g", gate, result(Exited(code=0)), result(Exited(code=0)))])
     assert (passed.outcome, len(passed.reasons)) == ("pass", 2)
-    assert judge_gate("g", gate, changes).outcome == "ask"
+    assert judge_parts("g", [size, judge_command("g", gate, None, None)]).outcome == "ask"
 
 
 def test_a_gate_without_anything_to_do_does_not_pass() -> None:
     """Loading refuses it; made otherwise, it asks."""
-    assert judge_gate("g", GateSettings(), []).outcome == "ask"
+    assert judge_parts("g", []).outcome == "ask"
+
+
+def test_only_new_findings_are_blamed() -> None:
+    """One that the base has in another place is old; twice where it was once is new once."""
+    gate = GateSettings(kind="secrets", on_failure="block")
+    old = GateFinding(rule="key", message="a key", path="a.py", line=1, mark="x")
+    moved = GateFinding(rule="key", message="a key", path="b.py", line=9, mark="x")
+    other = GateFinding(rule="key", message="a key", path="b.py", line=2, mark="y")
+    assert judge_findings("g", gate, [old], [moved], "1 file").reasons == ("nothing new in 1 file",)
+    twice = judge_findings("g", gate, [old], [old, moved], "2 files")
+    assert (twice.outcome, twice.findings) == ("block", (moved,))
+    assert judge_findings("g", gate, [old], [other], "1 file").reasons == ("b.py:2: a key (key)",)
+    many = judge_findings("g", gate, [], [other] * 300, "1 file")
+    assert (many.reasons[-1], len(many.findings)) == ("and 290 more", 200)
+
+
+def test_what_could_not_be_looked_at_never_passes() -> None:
+    """It asks, and only warns where the gate only warns."""
+    assert unclear("g", GateSettings(on_failure="block"), "x").outcome == "ask"
+    assert unclear("g", GateSettings(on_failure="warn"), "x").outcome == "warn"

@@ -69,6 +69,70 @@ WRAPPINGS: tuple[Callable[[str], str], ...] = (
     lambda c: f"export V={shlex.quote(c)}; sh -c 'eval \"$V\"'",
 )
 
+
+def before(start: str) -> Callable[[str], str]:
+    """Return what gives a command to a program as one argument, the last."""
+    return lambda c: f"{start} {shlex.quote(c)}"
+
+
+EXOTIC: tuple[Callable[[str], str], ...] = (
+    *(
+        before(start)
+        for start in (
+            "setsid -w sh -c", "stdbuf -oL sh -c", "ionice -c 3 bash -c", "chrt -o 0 sh -c", "taskset 1 sh -c",
+            "script -qc", "flock l -c", "flock l sh -c", "watch -n1", "parallel :::", "su root -c", "sudo -u x sh -c",
+            "doas sh -c", "busybox sh -c", "busybox env sh -c", "ssh host", "git submodule foreach", "git rebase -x",
+            "git bisect run sh -c", "unshare -r sh -c", "nsenter -t 1 sh -c", "setpriv --reuid 1 sh -c",
+            "runuser -u x -- sh -c", "chroot . sh -c", "strace -f sh -c", "gdb --args sh -c", "tmux new -d",
+            "screen -dm sh -c", "rsync a b: -e", "xargs -I {} sh -c", "zsh -c", "ksh -c", "dash -c", "ash -c",
+            "npm exec -- sh -c", "npx -c", "uv run sh -c", "poetry run sh -c", "tox exec -- sh -c",
+            "docker run x sh -c",
+            "time -p sh -c", "command eval", "builtin eval", "exec -a x sh -c", "bash -O extglob -c", "bash +x -c",
+            "nice -n5 nohup timeout 5 env X=1 sh -c", "/bin/sh -c", "./sh -c", "e'v'al", r"\eval", "trap --",
+            "bash -c '$1' x", "sh -c '$0'", "sh -c 'eval \"$0\"'", "mapfile -c 1 x < f -C", "ls | entr sh -c",
+        )
+    ),
+    lambda c: f"python3 -c {shlex.quote('import os; os.system(' + repr(c) + ')')}",
+    lambda c: f"perl -e {shlex.quote('system(' + repr(c) + ')')}",
+    lambda c: f"git -c alias.x={shlex.quote('!' + c)} x",
+    lambda c: f"git config alias.x {shlex.quote('!' + c)}",
+    lambda c: f"make -f - <<'E'\nall:\n\t{c}\nE\n",
+    lambda c: f"vim -c {shlex.quote('!' + c)}",
+    lambda c: f"tar cf x y --checkpoint-action=exec={shlex.quote(c)}",
+    lambda c: f"find . -execdir sh -c {shlex.quote(c)} +",
+    lambda c: f"find . -ok sh -c {shlex.quote(c)} ';'",
+    lambda c: f"env -S {shlex.quote('sh -c ' + shlex.quote(c))}",
+    lambda c: f"echo {shlex.quote(c)} | at now",
+    lambda c: f"echo {shlex.quote(c)} | parallel",
+    lambda c: f"echo {shlex.quote(c)} | ssh host",
+    lambda c: f"echo {shlex.quote(c)} | xargs -0 sh -c",
+    lambda c: f"PROMPT_COMMAND={shlex.quote(c)} bash -i",
+    lambda c: f"BASH_ENV=<(echo {shlex.quote(c)}) bash -c true",
+    lambda c: f"GIT_SSH_COMMAND={shlex.quote(c)} git fetch",
+    lambda c: f"PAGER={shlex.quote(c)} git log",
+    lambda c: f"EDITOR={shlex.quote(c)} git commit",
+    lambda c: f"bash --rcfile <(echo {shlex.quote(c)}) -i",
+    lambda c: f"until {c}\ndo :; done",
+    lambda c: f"select x in a; do {c}\nbreak; done",
+    lambda c: f"for ((i=0; i<1; i++)); do {c}\ndone",
+    lambda c: f"function f {{ {c}\n}}; f",
+    lambda c: f"coproc {{ {c}\n}}",
+    lambda c: f"cat <<-E\n\t$({c}\n)\n\tE\n",
+    lambda c: f"x=([0]=$({c}\n))",
+    lambda c: f"a[$({c}\n)]=1",
+    lambda c: f"echo ${{x/a/$({c}\n)}}",
+    lambda c: f"cat > >({c}\n)",
+    lambda c: f"case $({c}\n) in *) ;; esac",
+    lambda c: f"[[ x =~ $({c}\n) ]]",
+    lambda c: f"(( $({c}\n) + 1 ))",
+    lambda c: f"let x=$({c}\n)",
+    lambda c: f"declare x=$({c}\n)",
+    lambda c: f"$(echo {shlex.quote(c)})",
+    lambda c: f"true & {c}",
+    lambda c: f"! {{ {c}\n}}",
+)  # fmt: skip
+"""Ways of other programs, and rarer ones of bash: judged, not executed here."""
+
 FRAGMENTS = (
     "git", "push", "git push", "gi", "t", "echo", "cat", "true", " ", " ", "\n", "\t", ";", "&&", "||", "|", "|&", "&",
     "(", ")", "{ ", "; }", "$(", "`", "'", '"', "\\", "\\\n", "$'", '$"', "#", " #", "<<E", "<<-E", "<<'E'", "\nE\n",
@@ -88,6 +152,25 @@ def test_a_wrapped_denied_command_is_never_allowed(spelling: str, wrappings: lis
         text = wrap(text)
     assert DENYING.decide("execute", {"command": text}).outcome != "allow", text
     assert LISTING.decide("execute", {"command": text}).outcome != "allow", text
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.sampled_from(SPELLINGS), st.lists(st.sampled_from((*WRAPPINGS, *EXOTIC)), min_size=1, max_size=4))
+def test_nor_is_one_that_other_programs_wrap(spelling: str, wrappings: list[Callable[[str], str]]) -> None:
+    """Schedulers, tracers, containers, editors, package managers, variables that are run: none of them hides it."""
+    text = spelling
+    for wrap in wrappings:
+        text = wrap(text)
+    assert DENYING.decide("execute", {"command": text}).outcome != "allow", text
+    assert LISTING.decide("execute", {"command": text}).outcome != "allow", text
+
+
+def test_each_wrapping_alone_is_seen_through() -> None:
+    """None is left to chance; and a harmless command in the simple ones stays allowed, so that this says something."""
+    for wrap in (*WRAPPINGS, *EXOTIC):
+        assert DENYING.decide("execute", {"command": wrap("git push")}).outcome != "allow", wrap("git push")
+    harmless = [DENYING.decide("execute", {"command": wrap("git log")}).outcome for wrap in (*WRAPPINGS, *EXOTIC)]
+    assert harmless.count("allow") > len(harmless) // 2
 
 
 def test_the_spellings_do_run_git_push(runs: Callable[[str, str], list[str]]) -> None:

@@ -8,10 +8,10 @@ import sys
 import assay
 
 NAMES = """
-Advance Assay AssayError Case Change Claim ClaimDraft ClaimKind Decider Decision DecisionType Exhausted
-FileDecider Finished House NeedsDecision Plan Prover Question Requirement RoleAgent RoleTask Roles RunStatus
-RunSummary Sandbox SandboxProvider Services Settings Ticket TrustedTests Unit Verdict VerdictStatus
-build_graph check open_house parse_settings read_ticket
+Advance Around Assay AssayError Case Change Claim ClaimDraft ClaimKind Decider Decision DecisionType Exhausted
+FileDecider Finished House Layer NeedsDecision Plan Policy Prover Question Requirement RoleAgent RoleTask Roles
+RunStatus RunSummary Sandbox SandboxProvider Services Settings Ticket TrustedTests Unit Verdict VerdictStatus
+build_graph check combine_layers open_house parse_settings policy_for read_layer read_ticket
 """
 
 

@@ -1,0 +1,110 @@
+"""What a gate is given to look at: a change, the files in it on both sides, and sandboxes that hold base or head."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from assay.policies.settings import GateSettings, Settings
+from assay.records.changes import FileChange
+from assay.records.sandboxes import SandboxOwner
+from assay.records.trees import EXECUTABLE, REGULAR, Tree, TreeFile
+from assay.sandboxes.protocol import Sandbox, SandboxProvider
+from assay.store.git import GitStore
+
+Side = Literal["base", "head"]
+MOST_BYTES: Final = 2_000_000
+"""Of one file; a longer one is not scanned, and that is said."""
+
+
+@dataclass(frozen=True)
+class ChangedFile:
+    """A regular file that a change touches, on one side of it."""
+
+    path: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """Its content; bytes that are not UTF-8 are replaced."""
+        return self.data.decode(errors="replace")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds no zero byte, as git tells text from the rest."""
+        return b"\0" not in self.data[:8000]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One gate, and the change that it looks at."""
+
+    name: str
+    gate: GateSettings
+    settings: Settings
+    run: str
+    unit: str
+    base: str
+    head: str
+    changes: tuple[FileChange, ...]
+    git: GitStore
+    sandboxes: SandboxProvider
+    evidence: dict[str, JsonValue] = field(default_factory=dict)
+    """What was seen, for the ledger: how commands ended, what was measured."""
+
+    async def files(self, side: Side) -> tuple[ChangedFile, ...]:
+        """Return the regular files of one side that the change touches, the too long ones without content."""
+        sides = [
+            (c.old_path, c.old_oid, c.old_mode) if side == "base" else (c.path, c.new_oid, c.new_mode)
+            for c in self.changes
+        ]
+        found = [
+            (p, oid) for p, oid, mode in sides if p is not None and oid is not None and mode in (REGULAR, EXECUTABLE)
+        ]
+        return tuple([ChangedFile(p, await asyncio.to_thread(self.git.contents.read, oid)) for p, oid in found])
+
+    def added_lines(self) -> Iterator[tuple[str, int, str]]:
+        """Yield path, line number and text of each line that the change adds."""
+        for change in self.changes:
+            for hunk in change.hunks:
+                line = hunk.new_start
+                for text in hunk.text.split("\n"):
+                    if text.startswith("+"):
+                        yield change.path, line, text[1:]
+                    line += text[:1] in ("+", " ")
+
+    def removed_lines(self) -> Iterator[str]:
+        """Yield each line that the change takes away."""
+        return (t[1:] for c in self.changes for h in c.hunks for t in h.text.split("\n") if t.startswith("-"))
+
+    @asynccontextmanager
+    async def sandbox(self, side: Side, over: Mapping[str, TreeFile] | None = None) -> AsyncIterator[Sandbox]:
+        """Open a fresh sandbox of the proof's profile that holds one side; raises SandboxLost.
+
+        Args:
+            side: base or head.
+            over: files that take the place of those in the tree: what is trusted comes from the base.
+        """
+        profile = self.settings.sandbox(self.settings.proof.sandbox)
+        owner = SandboxOwner(run=self.run, role="gate", step=f"{self.unit} {self.name}")
+        tree: Tree = await self.git.tree(self.base if side == "base" else self.head)
+        async with await self.sandboxes.open(profile, owner) as sandbox:
+            await sandbox.put_tree({**tree, **(over or {})}, self.git.contents)
+            yield sandbox
+
+
+def too_long(files: Sequence[ChangedFile]) -> tuple[str, ...]:
+    """Return the paths of the text files that are too long to be scanned."""
+    return tuple(file.path for file in files if file.is_text and len(file.data) > MOST_BYTES)
+
+
+def in_words(files: Sequence[ChangedFile]) -> str:
+    """Return how many files were looked at, in words."""
+    texts = sum(file.is_text for file in files)
+    other = f" ({len(files) - texts} more are no text)" if texts < len(files) else ""
+    return f"{texts} changed {'file' if texts == 1 else 'files'}{other}"

@@ -1,0 +1,104 @@
+"""Static security: what bandit, and semgrep with rules from this machine, find in the files that a change touches.
+
+Comments in a file that silence them are not heeded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from assay.evidence.gates.looks import ChangedFile, Look, Side, in_words, too_long
+from assay.evidence.gates.tools import ScannerFailed, python_tool, scan
+from assay.policies.gates import GateFinding, GateResult, judge_findings, unclear
+
+_BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec")
+_SEMGREP = (
+    *("semgrep", "scan", "--json", "--quiet", "--metrics", "off", "--disable-version-check", "--no-git-ignore"),
+    "--disable-nosem",
+)
+
+
+async def look_for_weaknesses(look: Look) -> GateResult:
+    """Return whether the change brings weak code that its base does not hold."""
+    head = await look.files("head")
+    if long := too_long(head):
+        return unclear(look.name, look.gate, f"too long to be scanned: {', '.join(long[:5])}")
+    try:
+        found = {side: await _found(look, await look.files(side)) for side in _SIDES}
+    except ScannerFailed as error:
+        return unclear(look.name, look.gate, str(error))
+    python = tuple(file for file in head if _is_python(file))
+    return judge_findings(
+        look.name, look.gate, found["base"], found["head"], in_words(head if look.gate.rules else python)
+    )
+
+
+_SIDES: tuple[Side, ...] = ("base", "head")
+
+
+async def _found(look: Look, files: Sequence[ChangedFile]) -> list[GateFinding]:
+    found = await _bandit([file for file in files if _is_python(file)])
+    return [*found, *(await _semgrep(files, look.gate.rules))] if look.gate.rules else found
+
+
+def _is_python(file: ChangedFile) -> bool:
+    return file.path.lower().endswith((".py", ".pyi", ".pyw")) or file.data.startswith(
+        (b"#!/usr/bin/env python", b"#!/usr/bin/python")
+    )
+
+
+async def _bandit(files: Sequence[ChangedFile]) -> list[GateFinding]:
+    named = [ChangedFile(f.path if f.path.lower().endswith(".py") else f"{f.path}.py", f.data) for f in files]
+    paths = {n.path: f.path for n, f in zip(named, files, strict=True)}
+    out, names = await scan([*python_tool("bandit"), *_BANDIT], named)
+    report = _read(out, "bandit") if names else {"results": [], "errors": []}
+    if report.get("errors"):
+        first = report["errors"][0]
+        place = paths[_path(names, str(first["filename"]))]
+        raise ScannerFailed(f"bandit cannot read {place}: {first['reason']}")
+    texts = {file.path: file.text.splitlines() for file in files}
+    found = []
+    for result in report["results"]:
+        path, line = paths[_path(names, result["filename"])], result["line_number"]
+        code = "\n".join(texts[path][n - 1] for n in result.get("line_range") or [line] if n <= len(texts[path]))
+        found.append(_finding(str(result["test_id"]), str(result["issue_text"]), path, line, code))
+    return found
+
+
+async def _semgrep(files: Sequence[ChangedFile], rules: Sequence[str]) -> list[GateFinding]:
+    configs = [word for rule in rules for word in ("--config", rule)]
+    out, names = await scan([*_SEMGREP, *configs, "{}"], files)
+    report = _read(out, "semgrep") if names else {"results": [], "errors": []}
+    if wrong := [e for e in report.get("errors", ()) if e.get("level") == "error"]:
+        raise ScannerFailed(f"semgrep: {str(wrong[0].get('message', wrong[0]))[:300]}")
+    texts = {file.path: file.text.splitlines() for file in files}
+    found = []
+    for result in report["results"]:
+        path, start, end = _path(names, result["path"]), result["start"]["line"], result["end"]["line"]
+        code = "\n".join(texts[path][start - 1 : end])  # semgrep itself shows it only to who has an account
+        found.append(_finding(str(result["check_id"]), str(result["extra"]["message"]), path, start, code))
+    return found
+
+
+def _path(names: dict[str, str], written: str) -> str:
+    """Return the path in the change of a file that was laid out, from a path that ends in its name there."""
+    return next(path for name, path in names.items() if written == name or written.endswith(f"/{name}"))
+
+
+def _finding(rule: str, message: str, path: str, line: Any, code: str) -> GateFinding:
+    """Return a finding whose mark is its code without blanks: the lines around it may come and go."""
+    mark = hashlib.sha256("".join(code.split()).encode(errors="replace")).hexdigest()[:32]
+    return GateFinding(rule=rule, message=message.split("\n")[0][:300], path=path, line=int(line), mark=mark)
+
+
+def _read(out: bytes, tool: str) -> dict[str, Any]:
+    try:
+        read = json.loads(out)
+    except ValueError as error:
+        raise ScannerFailed(f"{tool} printed what cannot be read: {error}") from error
+    if not isinstance(read, dict) or "results" not in read:
+        raise ScannerFailed(f"{tool} printed no results")
+    return read

@@ -1,0 +1,78 @@
+"""What a program that assay does not know may run: its arguments read as commands, for denials only.
+
+Nothing here allows anything. Where a text in an argument, read as a shell would read it, is a denied command, a person
+is asked; so neither quotes, nor options in between, nor patterns and variables in that text hide it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from assay.policies.patterns import DYNAMIC
+from assay.policies.words import Word
+from assay.policies.wrappers import SHELLS, WRAPPERS
+
+MOST: Final = 48
+"""Texts and tails that are looked at for one command line; what has more is asked."""
+_LEADS: Final = re.compile(r"[\s!:@+|&;-]*")
+_TEXT: Final = re.compile(r"\s|[$`{}*?\\]")
+_EXPANDED: Final = re.compile(r"\$?\{[^{}\s]*\}|\$\w+|[*?]+")
+_MARKS: Final = re.compile(r"[$'\"]")
+_CODED: Final = re.compile(r"\\+x([0-9a-fA-F]{1,2})|\\+([0-3]?[0-7]{1,2})")
+_QUOTED: Final = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
+
+
+def texts_in(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the texts in arguments that may be command lines: whole, and after each `=` before the first blank."""
+    for argument in arguments:
+        bare = _LEADS.sub("", argument, count=1)
+        first = re.split(r"\s", bare, maxsplit=1)[0]
+        ends = [0, *(found.end() for found in re.finditer("=", first))]
+        for text in dict.fromkeys(_LEADS.sub("", bare[end:], count=1) for end in ends):
+            if _TEXT.search(text.strip()):
+                yield text
+
+
+def texts_in_code(code: Sequence[str]) -> Iterator[str]:
+    """Yield the quoted texts in code of another language that may be command lines."""
+    for text in code:
+        for found in _QUOTED.finditer(text):
+            yield from texts_in([_unescaped(found[1] if found[1] is not None else found[2])])
+
+
+def tails_of(words: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
+    """Yield what stands behind a program's name, from each word that could be the name of another one."""
+    for start in range(1, len(words)):
+        if words[start].literal and not words[start].text.startswith("-"):
+            yield tuple(words[start:])
+
+
+def readings(text: str) -> str:
+    """Return what a text spells, one reading a line: as it stands, without quotes and codes, and with holes.
+
+    For a text that no shell grammar fits, or that says only when it runs what it does.
+    """
+    bare = _CODED.sub(lambda found: chr(int(found[1], 16) if found[1] else int(found[2], 8)), _MARKS.sub("", text))
+    return f"{text}\n{bare}\n{_EXPANDED.sub(DYNAMIC, text)}"
+
+
+def are_spelled(words: frozenset[str], tokens: Iterable[str]) -> bool:
+    """Whether each of some words may be among tokens, of which parts may be known only when they run."""
+    known = frozenset(tokens)
+    holed = (token for token in known if DYNAMIC in token and token.strip(DYNAMIC))
+    open_ones = [re.compile(".*".join(map(re.escape, token.split(DYNAMIC)))) for token in holed]
+    return bool(words) and all(w in known or any(pattern.fullmatch(w) for pattern in open_ones) for w in words)
+
+
+def is_starter(word: Word) -> bool:
+    """Whether a word names a shell or a wrapper, so that what follows can be looked through."""
+    name = word.text.rsplit("/", 1)[-1]
+    return name in SHELLS or name in WRAPPERS or name in ("eval", "find", "git")
+
+
+def _unescaped(text: str) -> str:
+    """Return a quoted text as most languages read it, as far as blanks and quotes go."""
+    names = {"t": "\t", "n": "\n"}
+    return re.sub(r"\\([\\'\"tn])", lambda found: names.get(found[1], found[1]), text)
