@@ -130,11 +130,13 @@ class Division:
 
     def _is_golden(self, path: str) -> bool:
         """Return whether the base's tests name a data file of the base, or its folder, and the program does not."""
-        if path not in self._base or self._base[path] == self._head.get(path):
+        held = self._base.get(path)
+        if held is None or held.mode == GITLINK or held == self._head.get(path):
             return False
-        names = [part.encode(errors="surrogateescape") for part in path.split("/")[-2:]]
         tests, program = self._python("base", FileClass.TEST), self._python("base", FileClass.SOURCE)
-        return any(name in tests for name in names) and not any(name in program for name in names)
+        parts = [re.escape(part.encode(errors="surrogateescape")) for part in path.split("/")[-2:]]
+        named = re.compile(rb"(?<!\w)(?:" + b"|".join(parts) + rb")(?!\w)")  # whole: `lib` is not named by `pathlib`
+        return named.search(tests) is not None and named.search(program) is None
 
     def _is_imported(self, path: str) -> bool:
         """Return whether a module with a test's name is part of the program, which imports it.

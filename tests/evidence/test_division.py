@@ -39,7 +39,11 @@ BASE = {
     "setup.py": "print(open('README.md').read())\n",
     "helpers.py": "X = 1\n",
     "tests/helpers.py": "X = 1\n",
-    "tests/test_report.py": "from stats.ab_test import better\n\n\ndef test_it():\n    assert better(1, 2)\n",
+    "cal/table.dat": "1\n",
+    "seen/table.dat": "2\n",
+    "tests/test_report.py": (
+        "import calendar\nfrom stats.ab_test import better\n\n\ndef test_it():\n    assert better(1, 2), open('seen/all')\n"
+    ),
 }
 
 
@@ -52,6 +56,8 @@ BASE = {
         ("notes.md", False),
         ("README.md", False),
         ("helpers.py", True),
+        ("cal/table.dat", True),  # `calendar` does not name it
+        ("seen/table.dat", False),
         ("tests/helpers.py", False),
         ("tests/test_report.py", False),
     ],
