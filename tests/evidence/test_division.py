@@ -42,7 +42,8 @@ BASE = {
     "cal/table.dat": "1\n",
     "seen/table.dat": "2\n",
     "tests/test_report.py": (
-        "import calendar\nfrom stats.ab_test import better\n\n\ndef test_it():\n    assert better(1, 2), open('seen/all')\n"
+        "import calendar\nfrom stats.ab_test import better\n\n\n"
+        "def test_it():\n    assert better(1, 2), open('seen/all')\n"
     ),
 }
 
