@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 from .crossing import Malformed, connect
-from .folders import Folders, Unshared
+from .folders import Folders, Sent, Unshared
 
 _SEND_SECONDS = 30
 
@@ -40,9 +40,15 @@ class Exchange:
         self._sending, self._closing = threading.Lock(), threading.Lock()
         self.ended: BaseException | None = None
         """Why nothing more comes from the worker; None while it may."""
-        self.shared: list[list[Any]] = []
+        self._shared: list[list[Any]] = []
         """Places that the worker is told of with the next request."""
         threading.Thread(target=self._receive, daemon=True).start()
+
+    def share(self, place: str, sent: Sent, *, back: bool) -> None:
+        """Share a place; no request goes between, of which the worker would be told files and not the place."""
+        with self._sending:
+            if self._folders.add(place, sent=sent, taken=back):
+                self._shared.append([place, back])
 
     def ask(self, request: dict[str, Any], seconds: float | None) -> dict[str, Any]:
         """Return the answer to a request; raises Unshared, TimeoutError, or whatever ended the exchange."""
@@ -53,9 +59,9 @@ class Exchange:
             with self._sending:
                 if self.ended is not None:
                     raise self.ended
-                told = {"share": self.shared, "files": self._folders.changes()} if self._folders else {}
+                told = {"share": self._shared, "files": self._folders.changes()} if self._folders else {}
                 self._stream.send({"id": number, "thread": 0 if main else threading.get_ident(), **told, **request})
-                self.shared = []
+                self._shared = []
             answer = answers.get(timeout=seconds)
         except queue.Empty:
             raise TimeoutError from None

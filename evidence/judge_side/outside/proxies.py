@@ -103,8 +103,7 @@ class Link:
         try:
             places = self.ground.places(texts, cwd)
             for place, sent, back in places:
-                if self.folders.add(place, sent=sent, taken=back):
-                    self._open().shared.append([place, back])
+                self._open().share(place, sent, back=back)
         except Unshared as error:
             raise self.refuse(str(error)) from None
 
