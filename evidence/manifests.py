@@ -251,8 +251,10 @@ def _read_cargo(text: str, listing: Listing) -> None:
 
 
 def _read_go(text: str, listing: Listing) -> None:
-    for module, version in re.findall(r"^\s*(?:require\s+)?(\S+\.\S+)\s+(v\d\S*)", text, re.MULTILINE):
-        listing.add(module, version)
+    for words in map(str.split, text.splitlines()):
+        module, version = [*words[words[:1] == ["require"] :], "", ""][:2]
+        if "." in module[1:-1] and re.match(r"v\d", version):
+            listing.add(module, version)
     listing.sources |= {line.strip() for line in text.splitlines() if "=>" in line}
 
 

@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 30_000_000
 """Of text that is looked at; in what is larger, everything counts as reached."""
 _WORD: Final = re.compile(rb"[A-Za-z_]\w*")
 _NAMED_ALONE: Final = re.compile(
-    rb"(?<=['\"])([A-Za-z_][\w.]*)(?=['\"])|^\s*import\s+([\w., ]+)|=\s*([\w.]+)\s*$", re.MULTILINE
+    rb"(?<=['\"])([A-Za-z_][\w.]*)(?=['\"])|^[^\S\n]*import[^\S\n]+([\w., ]+)|=\s*([\w.]+)\s*$", re.MULTILINE
 )
 """Names that stand in quotes, after `=`, or after `import`: of a package they mean all that lies in it."""
 _UNNAMED: Final = frozenset(
@@ -81,7 +81,7 @@ def _pytest_part(path: str, data: bytes) -> bytes:
     if path.endswith("pyproject.toml"):
         try:
             return repr(tomllib.loads(text).get("tool", {}).get("pytest", "")).encode()
-        except (tomllib.TOMLDecodeError, AttributeError, RecursionError):
+        except (ValueError, AttributeError, RecursionError):
             return data
     parser = ConfigParser(interpolation=None, strict=False)
     try:
