@@ -139,7 +139,7 @@ class _Look:
         """Yield what no file of the base names, a file of the head asks for, and the claim does not name.
 
         Where the claim names some, what comes in with them by a lock file alone is theirs; and what a first lock file
-        lists belongs to what manifests of the base wanted. The proof's own lock file is installed as it stands.
+        lists belongs to what manifests of the base wanted.
         """
         if draft.new_dependencies is None:
             return
@@ -149,7 +149,7 @@ class _Look:
             both = self._both(path) if is_manifest(path) or path == self._lock else ""
             if isinstance(both, str) or (declared and both[1].locked):
                 continue
-            if wanted and both[1].locked and not both[0].taken and path != self._lock:
+            if wanted and both[1].locked and not both[0].taken:
                 continue
             for name in sorted(both[1].taken.keys() - both[0].taken.keys() - declared - known):
                 yield Undeclared(name=name, path=path)

@@ -321,8 +321,8 @@ def _npm(**packages: object) -> str:
         ({}, {"uv.lock": _CRATE.format("evil")}, ["evil"]),
         (
             {"pyproject.toml": _WANTS},
-            {"pyproject.toml": _WANTS, "requirements.lock": f"evil==1 --hash={ONE}\n"},
-            ["evil"],
+            {"pyproject.toml": _WANTS, "requirements.lock": f"six==1 --hash={ONE}\n"},
+            [],
         ),
         ({"pyproject.toml": _WANTS}, {"pyproject.toml": _WANTS, "requirements.txt": "evil==1\n"}, ["evil"]),
     ],
