@@ -74,6 +74,8 @@ class Answer(Record):
 
 UNSTEADY: Final = Answer(kind="unsteady", text="")
 """A call that was not answered the same way each time."""
+UNASKED: Final = Answer(kind="unasked", text="")
+"""A call for which there was no time, in one of the executions at least."""
 
 
 class Pair(Record):
@@ -120,7 +122,8 @@ def read_answers(runs: Iterable[Evidence], *, dressed: bool = False) -> Answers:
             if number not in calls:
                 calls[number], answers[number] = Call.model_validate(line["call"]), answer
             elif not _same(answers[number], answer):
-                answers[number] = UNSTEADY
+                unasked = UNASKED in (answer, answers[number]) and answers[number] != UNSTEADY
+                answers[number] = UNASKED if unasked else UNSTEADY
     return Answers(calls=calls, answers=answers)
 
 
