@@ -58,6 +58,7 @@ class Answer(Record):
         """The result and what became of the arguments; None where judged code wrote something else."""
         try:
             result, after = read_literal(self.text)
+            literal((result, after))  # what reads a number may refuse to write it
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
         match after:

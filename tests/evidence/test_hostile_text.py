@@ -10,12 +10,16 @@ import pytest
 
 from assay.evidence.commands import _NUMBER
 from assay.evidence.flags import _SUPPRESSIONS
+from assay.evidence.gates.licences import _declared
+from assay.evidence.gates.looks import ChangedFile
 from assay.evidence.manifests import read_manifest
 from assay.evidence.null_scripts import null_scripts
 from assay.evidence.overlay import _TESTS_INSIDE
+from assay.evidence.probe_answers import Answer
 from assay.evidence.reach import _pytest_part, reach_of
 from assay.evidence.runner_pytest import _configures_pytest
 from assay.evidence.statements import Known, mark_statement
+from assay.evidence.syntax import parse
 
 _LENGTH = 300_000
 _SECONDS = 10.0
@@ -89,3 +93,15 @@ def test_a_number_too_long_for_python_ends_no_proof() -> None:
     for said in (f"{number} tests pass.", f"It adds {number} tests.", f"{number} files changed.", f"{number} fail."):
         assert [sentence.mark for sentence in mark_statement(said, _KNOWN)] == ["unverified"]
     assert [sentence.mark for sentence in mark_statement("1,0 tests pass.", _KNOWN)] == ["contradicted"]
+
+
+def test_a_number_that_is_read_and_cannot_be_written_ends_no_proof() -> None:
+    """Python reads hexadecimal ones of any length, and raises ValueError where it should show them."""
+    number = "0x" + "f" * 5000
+    assert parse(f"def f():\n    return {number}\n".encode()) is None
+    assert parse(b"def f():\n    return 0xff\n") is not None
+    assert Answer(kind="value", text=f"({number}, ((), {{}}))").shown.startswith("has no answer")
+    assert Answer(kind="value", text="(0xff, ((), {}))").shown == "gives 255"
+    for said in (f"license = {number}", "license = 1979-05-27", f"license = {{x = {number}}}"):
+        file = ChangedFile("pyproject.toml", f"[project]\n{said}\n".encode())
+        assert len(list(_declared((file,)))) == 1
