@@ -11,7 +11,7 @@ from assay.records.sandboxes import CommandResult, Exited
 
 _NOT_STARTED: Final = frozenset({126, 127})
 """Exit codes by which shells, and the sandbox, say that a program could not be started or was not found."""
-_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER: Final = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _MESSAGE: Final = 2000
 _OUTPUT_LIMIT: Final = 20_000
 """Characters of output that evidence keeps."""
@@ -60,7 +60,9 @@ def _trouble(check: Check, result: CommandResult) -> str | None:
                 return f"expected output with {prints!r}; {_shown(result)}"
             return ""
         case ExpectMetric() as metric:
-            found = re.findall(rf"^\s*{re.escape(metric.name)}\s*=\s*({_NUMBER})\s*$", result.stdout.text, re.MULTILINE)
+            found = re.findall(
+                rf"^[^\S\n]*{re.escape(metric.name)}\s*=\s*({_NUMBER})\s*$", result.stdout.text, re.MULTILINE
+            )
             if result.ending != Exited(code=0):
                 return f"expected exit code 0; {_shown(result)}"
             return _outside(metric, float(found[-1])) if found else None

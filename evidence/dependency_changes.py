@@ -138,27 +138,33 @@ class _Look:
     def undeclared(self, draft: ClaimDraft) -> Iterator[Undeclared]:
         """Yield what no file of the base names, a file of the head asks for, and the claim does not name.
 
-        Where the claim names some, what comes in with them by a lock file alone is theirs.
+        Where the claim names some, what comes in with them by a lock file alone is theirs; and what a first lock file
+        lists belongs to what manifests of the base wanted.
         """
         if draft.new_dependencies is None:
             return
         declared = {canonical(name) for name in draft.new_dependencies}
-        known = self._names_at_base()
+        known, wanted = self._names_at_base()
         for path in self.changed:
             both = self._both(path) if is_manifest(path) or path == self._lock else ""
             if isinstance(both, str) or (declared and both[1].locked):
                 continue
+            if wanted and both[1].locked and not both[0].taken:
+                continue
             for name in sorted(both[1].taken.keys() - both[0].taken.keys() - declared - known):
                 yield Undeclared(name=name, path=path)
 
-    def _names_at_base(self) -> set[str]:
-        names: set[str] = set()
+    def _names_at_base(self) -> tuple[set[str], bool]:
+        """Return what the base's files name, and whether one of them says what is wanted, and not what is taken."""
+        names, wanted = set[str](), False
         for path in filter(is_manifest, self._base):
             try:
-                names |= read_manifest(path, self._read(self._base, path)).taken.keys()
+                listing = read_manifest(path, self._read(self._base, path))
             except Unread:
                 continue
-        return names
+            names |= listing.taken.keys()
+            wanted |= bool(listing.taken) and not listing.locked
+        return names, wanted
 
     def flags(self) -> Iterator[Flag]:
         """Yield a flag for each thing that differs, file by file."""

@@ -85,7 +85,11 @@ async def _confirm(trials: Trials) -> bool:
 
 
 def _is_divisible(trials: Trials) -> bool:
-    """Return whether each id of the base's suite lies in a file that can be named to the runner by itself."""
+    """Return whether each id of the base's suite lies in a file that can be named to the runner by itself, and all of
+    them run together later: only that shows what tests of one file do to those of another through the change.
+    """
+    if not trials.together_later:
+        return False
     base = trials.book.first(Subject.REGRESSION, "base")
     if base is None or not base.whole or trials.facts.project.runner != "pytest":
         return False

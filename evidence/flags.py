@@ -25,7 +25,7 @@ _PROTECTED: Final = {
     FileClass.POLICY: "decides who may do what",
 }
 _SUPPRESSIONS: Final = {
-    "except": re.compile(rb"^\s*except\b", re.MULTILINE),
+    "except": re.compile(rb"^[^\S\n]*except\b", re.MULTILINE),
     "noqa": re.compile(rb"#\s*noqa\b"),
     "type: ignore": re.compile(rb"#\s*type:\s*ignore\b"),
     "pragma": re.compile(rb"#\s*pragma:"),

@@ -11,7 +11,7 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass, field
@@ -165,6 +165,7 @@ def _read_pyproject(text: str, listing: Listing) -> None:
     listing.sources |= {_short(one) for key in ("index", "find-links") for one in _listed(uv.get(key))}
     listing.sources |= {_short(uv[key]) for key in ("index-url", "extra-index-url") if key in uv}
     listing.sources |= {_short(one) for one in _listed(poetry.get("source"))}
+    listing.taken.pop(_canonical(str(project.get("name") or poetry.get("name") or "")), None)  # extras of its own
 
 
 def _read_table(table: Mapping[str, Any], listing: Listing) -> None:
@@ -190,10 +191,20 @@ def _read_setup(text: str, listing: Listing) -> None:
 
 
 def _read_packages(text: str, listing: Listing) -> None:
-    """`uv.lock`, `poetry.lock`, `pdm.lock`, `pylock.toml`, `Cargo.lock`: a list of packages."""
-    listing.locked = True
+    """`uv.lock`, `poetry.lock`, `pdm.lock`, `pylock.toml`: a list of packages."""
     document = tomllib.loads(text)
-    for package in (*document.get("package", ()), *document.get("packages", ())):
+    _list_packages((*document.get("package", ()), *document.get("packages", ())), listing)
+
+
+def _read_cargo_lock(text: str, listing: Listing) -> None:
+    """What has neither a source nor a checksum is the project's own."""
+    packages = tomllib.loads(text).get("package", ())
+    _list_packages([p for p in packages if "source" in p or "checksum" in p], listing)
+
+
+def _list_packages(packages: Iterable[Mapping[str, Any]], listing: Listing) -> None:
+    listing.locked = True
+    for package in packages:
         source = package.get("source", "")
         if isinstance(source, Mapping):
             if set(source) & {"virtual", "editable"}:  # the project itself
@@ -237,7 +248,7 @@ def _read_package_json(text: str, listing: Listing) -> None:
 def _read_package_lock(text: str, listing: Listing) -> None:
     listing.locked = True
     for path, one in json.loads(text)["packages"].items():
-        if path and not one.get("link"):
+        if "node_modules/" in path and not one.get("link"):  # others are the project's own workspaces
             name = str(one.get("name") or path.rpartition("node_modules/")[2])
             digests = {str(one["integrity"])} if "integrity" in one else set()
             listing.add(name, str(one.get("version", "")), digests, str(one.get("resolved", "")))
@@ -251,8 +262,10 @@ def _read_cargo(text: str, listing: Listing) -> None:
 
 
 def _read_go(text: str, listing: Listing) -> None:
-    for module, version in re.findall(r"^\s*(?:require\s+)?(\S+\.\S+)\s+(v\d\S*)", text, re.MULTILINE):
-        listing.add(module, version)
+    for words in map(str.split, text.splitlines()):
+        module, version = [*words[words[:1] == ["require"] :], "", ""][:2]
+        if "." in module[1:-1] and re.match(r"v\d", version):
+            listing.add(module, version)
     listing.sources |= {line.strip() for line in text.splitlines() if "=>" in line}
 
 
@@ -261,7 +274,8 @@ _READERS: Final[Mapping[str, Callable[[str, Listing], None]]] = {
     "setup.cfg": _read_setup,
     "Pipfile": _read_pipfile,
     "Pipfile.lock": _read_pipfile_lock,
-    **dict.fromkeys(("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Cargo.lock"), _read_packages),
+    **dict.fromkeys(("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"), _read_packages),
+    "Cargo.lock": _read_cargo_lock,
     "package.json": _read_package_json,
     **dict.fromkeys(("package-lock.json", "npm-shrinkwrap.json"), _read_package_lock),
     "Cargo.toml": _read_cargo,

@@ -21,7 +21,7 @@ _BODIES: Final[dict[Null, str]] = {
 }
 _GOES_ON: Final = re.compile(r"\s|[)}\]]|$|//|\*")
 """How a line begins that belongs to what began above it."""
-_FUNCTION: Final = re.compile(r"((?:export\s+(?:default\s+)?)?(?:async\s+)?function\b(?:\s*\*)?)\s*([\w$]*)\s*\(")
+_FUNCTION: Final = re.compile(r"((?:export\s+(?:default\s+)?)?(?:async\s+)?function\b(?:\s*\*)?)\s*+([\w$]*)\s*\(")
 _VALUE: Final = re.compile(
     r"((?:export\s+)?(?:const|let|var)\s+([\w$]+)\s*=|(?:module\.)?exports\.([\w$]+)\s*=)"
     r"\s*(async\s+)?(?:function\b|\([^)]*\)\s*=>|[\w$]+\s*=>)"

@@ -23,7 +23,7 @@ from assay.records.trees import EXECUTABLE, GITLINK, REGULAR, Contents, Tree
 from assay.store.git import lay_over
 
 _TESTS: Final = frozenset({FileClass.TEST, FileClass.HARNESS})
-_TESTS_INSIDE: Final = re.compile(rb"^\s*(?:async\s+)?def\s+test|^\s*class\s+Test|\bTestCase\b", re.MULTILINE)
+_TESTS_INSIDE: Final = re.compile(rb"^[^\S\n]*(?:async\s+)?def\s+test|^[^\S\n]*class\s+Test|\bTestCase\b", re.MULTILINE)
 _PROGRAM: Final = frozenset({FileClass.SOURCE, FileClass.OTHER, FileClass.LOCK, FileClass.MIXED, FileClass.TEST})
 """Classes of what is program where it is not on the judge's side; a test's name may be a module's."""
 
@@ -151,7 +151,7 @@ class Division:
         if path not in self._head:
             return False
         module = re.escape(path.rsplit("/", 1)[-1].removesuffix(".py").encode(errors="surrogateescape"))
-        pattern = rb"^\s*(?:from|import)\b[^#\n]*\b" + module + rb"\b"
+        pattern = rb"^[^\S\n]*(?:from|import)\b[^#\n]*\b" + module + rb"\b"
         return re.search(pattern, self._python("head", FileClass.SOURCE), re.MULTILINE) is not None
 
     def _is_used(self, path: str) -> bool:

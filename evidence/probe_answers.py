@@ -58,6 +58,7 @@ class Answer(Record):
         """The result and what became of the arguments; None where judged code wrote something else."""
         try:
             result, after = read_literal(self.text)
+            literal((result, after))  # what reads a number may refuse to write it
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
         match after:
@@ -74,6 +75,8 @@ class Answer(Record):
 
 UNSTEADY: Final = Answer(kind="unsteady", text="")
 """A call that was not answered the same way each time."""
+UNASKED: Final = Answer(kind="unasked", text="")
+"""A call for which there was no time, in one of the executions at least."""
 
 
 class Pair(Record):
@@ -120,7 +123,8 @@ def read_answers(runs: Iterable[Evidence], *, dressed: bool = False) -> Answers:
             if number not in calls:
                 calls[number], answers[number] = Call.model_validate(line["call"]), answer
             elif not _same(answers[number], answer):
-                answers[number] = UNSTEADY
+                unasked = UNASKED in (answer, answers[number]) and answers[number] != UNSTEADY
+                answers[number] = UNASKED if unasked else UNSTEADY
     return Answers(calls=calls, answers=answers)
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from assay.evidence.expectations import Reading
 from assay.evidence.facts import Book, Subject
 from assay.evidence.imports import importers
-from assay.evidence.probe_answers import UNSTEADY, Answer, Pair, compare, cut, read_answers
+from assay.evidence.probe_answers import UNASKED, UNSTEADY, Answer, Pair, compare, cut, read_answers
 from assay.evidence.probe_calls import MOST_RECORDED, Call, Function, recorded_functions
 from assay.evidence.probe_witness import ALIKE, both_ways
 from assay.evidence.witness import bear_witness
@@ -42,6 +42,7 @@ class Looks:
     """Calls that can be compared: what they answer otherwise, and while a test runs."""
     unsteady: int
     incomparable: int
+    unasked: int
 
     def by_function(self) -> Mapping[str, Sequence[Pair]]:
         """Return the differing pairs of each function; what an author may see comes first."""
@@ -109,16 +110,18 @@ def find_looks(book: Book) -> Looks:
     runs = tuple(_runs(book, "head"))
     plain, dressed = read_answers(runs), read_answers(runs, dressed=True)
     pairs: list[Pair] = []
-    unsteady = incomparable = 0
+    unsteady = incomparable = unasked = 0
     for number in sorted(plain.calls.keys() & dressed.calls.keys()):
         call, otherwise, tested = plain.calls[number], plain.answers[number], dressed.answers[number]
-        if UNSTEADY in (otherwise, tested):
+        if UNASKED in (otherwise, tested):
+            unasked += 1
+        elif UNSTEADY in (otherwise, tested):
             unsteady += 1
         elif (verdict := compare(otherwise, tested, call)) is None:
             incomparable += 1
         else:
             pairs.append(Pair(call=call, base=otherwise, head=tested, verdict=verdict))
-    return Looks(pairs=tuple(pairs), unsteady=unsteady, incomparable=incomparable)
+    return Looks(pairs=tuple(pairs), unsteady=unsteady, incomparable=incomparable, unasked=unasked)
 
 
 def suspected_looks(book: Book) -> tuple[Call, ...]:
@@ -135,7 +138,7 @@ def _at_base(book: Book, call: Call) -> _AtBase:
     """Return whether the base answers a call the same with and without a test; so it does where it has no function."""
     runs = tuple(_runs(book, "base"))
     plain, dressed = read_answers(runs).answers.get(call.id), read_answers(runs, dressed=True).answers.get(call.id)
-    if plain is None or dressed is None or "opaque" in (plain.kind, dressed.kind) or UNSTEADY in (plain, dressed):
+    if plain is None or dressed is None or not {"opaque", "unsteady", "unasked"}.isdisjoint((plain.kind, dressed.kind)):
         return "unknown"
     if {plain.kind, dressed.kind} <= _NOT_THERE:
         return "looks" if call.file in book.facts.watching else "steady"
@@ -204,11 +207,13 @@ def dressed_reasons(book: Book) -> tuple[str, ...]:
     left_out = sum(f.left_out for f in recorded_functions(noted.evidence)[0])
     names = tuple(found.by_function())
     count = len({p.call.function for p in found.pairs})
+    untimely = f", {found.unasked} for which there was no time" if found.unasked else ""
     differ = f"these differ: {', '.join(names[:_EXAMPLES])}" if names else "none differs"
     return (
         f"{count} functions, {len(found.pairs)} calls of the tests with the change, done with and without a test "
         f"around them: {differ}; dropped: {found.unsteady} that depend on chance or surroundings, "
-        f"{found.incomparable} that cannot be compared; left out: {left_out} with objects among their arguments",
+        f"{found.incomparable} that cannot be compared{untimely}; left out: {left_out} with objects among their "
+        "arguments",
     )
 
 

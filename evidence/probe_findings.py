@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from assay.evidence.expectations import Reading
 from assay.evidence.facts import Book, Facts, Subject
-from assay.evidence.probe_answers import UNSTEADY, Pair, compare, cut, read_answers
+from assay.evidence.probe_answers import UNASKED, UNSTEADY, Pair, compare, cut, read_answers
 from assay.evidence.probe_calls import Call, recorded_functions
 from assay.evidence.probe_dressed import calls_that_look, dressed_reasons, find_looks
 from assay.evidence.probe_witness import program_of
@@ -35,6 +35,8 @@ class Findings:
     """Calls that the base did not answer the same way each time."""
     incomparable: int
     """Calls that gave objects, or no answer."""
+    unasked: int
+    """Calls for which a side had no time."""
 
     @property
     def different(self) -> tuple[Pair, ...]:
@@ -64,16 +66,18 @@ def find(book: Book) -> Findings:
     """Return what was found in all executions of both sides together."""
     base, head = (read_answers(r.evidence for r in _runs(book, side)) for side in _SIDES)
     pairs: list[Pair] = []
-    unsteady = incomparable = 0
+    unsteady = incomparable = unasked = 0
     for number in sorted(base.calls.keys() & head.calls.keys()):
         call, before, now = base.calls[number], base.answers[number], head.answers[number]
-        if before == UNSTEADY:
+        if UNASKED in (before, now):
+            unasked += 1
+        elif before == UNSTEADY:
             unsteady += 1
         elif (verdict := compare(before, now, call)) is None:
             incomparable += 1
         else:
             pairs.append(Pair(call=call, base=before, head=now, verdict=verdict))
-    return Findings(pairs=tuple(pairs), unsteady=unsteady, incomparable=incomparable)
+    return Findings(pairs=tuple(pairs), unsteady=unsteady, incomparable=incomparable, unasked=unasked)
 
 
 def suspected_calls(book: Book) -> tuple[Call, ...]:
@@ -180,6 +184,7 @@ def _went(book: Book, noted: Reading) -> tuple[_Outcome, tuple[str, ...]]:
         f"{len(found.different)} in {len(by_function)} functions answer differently with the change",
         f"dropped: {found.unsteady} calls that do not answer the same each time, {found.incomparable} whose answers "
         f"cannot be compared; left out: {unheard}",
+        *([f"for want of time, {found.unasked} calls were not asked"] if found.unasked else []),
         *(_example(pairs[0]) for pairs in list(by_function.values())[:_EXAMPLES]),
     ]
     refuted = any(True for _ in contradicting_calls(book))

@@ -247,7 +247,10 @@ class Assayer:
         deadline: float | None = None,
         image: Image | None = None,
     ) -> Trials:
-        return Trials(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id, deadline, image)
+        return Trials(
+            *(facts, layout, bench, self._git, self._cache, scope or facts.case.claim.id, deadline, image),
+            together_later=self._settings.proof.jittered > 0,
+        )
 
     def _deadline(self, asked: float) -> float | None:
         budget = self._settings.proof.budget_seconds

@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 30_000_000
 """Of text that is looked at; in what is larger, everything counts as reached."""
 _WORD: Final = re.compile(rb"[A-Za-z_]\w*")
 _NAMED_ALONE: Final = re.compile(
-    rb"(?<=['\"])([A-Za-z_][\w.]*)(?=['\"])|^\s*import\s+([\w., ]+)|=\s*([\w.]+)\s*$", re.MULTILINE
+    rb"(?<=['\"])([A-Za-z_][\w.]*)(?=['\"])|^[^\S\n]*import[^\S\n]+([\w., ]+)|=\s*([\w.]+)\s*$", re.MULTILINE
 )
 """Names that stand in quotes, after `=`, or after `import`: of a package they mean all that lies in it."""
 _UNNAMED: Final = frozenset(
@@ -81,7 +81,7 @@ def _pytest_part(path: str, data: bytes) -> bytes:
     if path.endswith("pyproject.toml"):
         try:
             return repr(tomllib.loads(text).get("tool", {}).get("pytest", "")).encode()
-        except (tomllib.TOMLDecodeError, AttributeError, RecursionError):
+        except (ValueError, AttributeError, RecursionError):
             return data
     parser = ConfigParser(interpolation=None, strict=False)
     try:
@@ -111,7 +111,7 @@ def reach_of(
     """
     names = _names(texts)
     size = sum(len(text) for text in texts.values())
-    if not changed or any(not p.endswith(".py") for p in changed) or size > _MOST_BYTES:
+    if not changed or not all(map(_is_findable, changed)) or size > _MOST_BYTES:
         return Reach()
     uses = {path: _used(text, names) - {path} for path, text in texts.items()}
     nearest = tuple(sorted(p for p, used in uses.items() if p not in program and used & set(changed)))
@@ -119,7 +119,7 @@ def reach_of(
         return Reach(nearest=nearest)
     unnamed = {path for path, text in texts.items() if not _UNNAMED.isdisjoint(_WORD.findall(text))}
     reached = _users(uses, {*changed, *unnamed})
-    if any(path in reached for path in shared):
+    if any(path in reached for path in shared) or not all(map(str.isascii, reached)):
         return Reach(nearest=nearest)
     by_name = _users(uses, set(program) & texts.keys())  # who tests a program without a name of it has other ways
     return Reach(frozenset(p for p in texts if p in by_name and p not in reached), nearest)
@@ -137,6 +137,12 @@ def is_unsettled(added: Iterable[str], roots: Collection[str]) -> bool:
         if (posixpath.dirname(folder) if name == "__init__.py" else folder) in roots:
             return True
     return False
+
+
+def _is_findable(path: str) -> bool:
+    """Return whether a file can be found by its name: Python has more letters than are looked for."""
+    name = posixpath.basename(path.removesuffix("/__init__.py")).removesuffix(".py")
+    return path.endswith(".py") and path.isascii() and _WORD.fullmatch(name.encode()) is not None
 
 
 def _names(texts: Iterable[str]) -> dict[bytes, frozenset[str]]:

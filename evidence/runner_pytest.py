@@ -163,7 +163,7 @@ def _configures_pytest(name: str, data: bytes) -> bool:
     if name == "pyproject.toml":
         try:
             return "pytest" in tomllib.loads(text).get("tool", {})
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, AttributeError, RecursionError):
             return False
     parser = ConfigParser(interpolation=None, strict=False)
     try:

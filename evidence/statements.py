@@ -21,6 +21,8 @@ _MOST: Final = 200
 """Sentences that are marked; of a longer statement the rest is not shown as marked."""
 _MOST_WORDS: Final = 6
 """Words that a sentence may have beside what was confirmed, and still be confirmed by it."""
+_NUMBER: Final = r"(?<!\w)(?<!\d,)(\d[\d,]{0,30})"
+"""No longer than Python reads one; and none that begins inside of another."""
 
 Finding = tuple[Literal["confirmed", "contradicted"], str, re.Match[str]]
 
@@ -87,7 +89,7 @@ def mark_statement(statement: str, known: Known) -> tuple[MarkedSentence, ...]:
 
 def _sentences(statement: str) -> Iterator[str]:
     for line in statement.splitlines():
-        plain = re.sub(r"^[\s#>*+-]+|^\s*\d+[.)]\s+|\s+$", "", line)
+        plain = re.sub(r"^[\s#>*+-]+|^\s*\d+[.)]\s+", "", line).rstrip()
         for part in re.split(r"(?<=[.!?;])\s+(?=[\w`\"'(])", plain):
             if re.search(r"\w", part):
                 yield part.strip()
@@ -123,11 +125,11 @@ def _all_pass(sentence: str, known: Known) -> Iterator[Finding]:
 
 def _counted(sentence: str, known: Known) -> Iterator[Finding]:
     kinds: tuple[tuple[str, int | None, str], ...] = (
-        (r"\b(\d[\d,]*)(?: of \d+|/\d+)?(?: (?:unit )?tests?)?(?: (?:are|have|all|now))* pass(?:es|ed|ing)?\b",
+        (_NUMBER + r"(?: of \d+|/\d+)?(?: (?:unit )?tests?)?(?: (?:are|have|all|now))* pass(?:es|ed|ing)?\b",
          known.passing, "pass"),
-        (r"\b(\d[\d,]*)(?: (?:unit )?tests?)? (?:fail(?:s|ed|ing|ures?)?)\b", known.failing, "do not pass"),
-        (r"\badd(?:s|ed)? (\d[\d,]*) (?:new |more |unit |regression )*tests?\b", known.added, "are new"),
-        (r"\b(\d[\d,]*) new (?:unit |regression )*tests?\b", known.added, "are new"),
+        (_NUMBER + r"(?: (?:unit )?tests?)? (?:fail(?:s|ed|ing|ures?)?)\b", known.failing, "do not pass"),
+        (r"\badd(?:s|ed)? (\d[\d,]{0,30}) (?:new |more |unit |regression )*tests?\b", known.added, "are new"),
+        (_NUMBER + r" new (?:unit |regression )*tests?\b", known.added, "are new"),
     )  # fmt: skip
     for pattern, number, what in kinds:
         if number is None:
@@ -156,11 +158,12 @@ _SPEAKS_OF_HEAD: Final = re.compile(r"\b(?:head|tip|this (?:commit|change)|commi
 
 
 def _commits(sentence: str, known: Known) -> Iterator[Finding]:
+    of_head = _SPEAKS_OF_HEAD.search(sentence) is not None
     for match in re.finditer(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b", sentence):
         fits = [c for c in known.commits if c.startswith(match[0])]
         if fits:
             yield "confirmed", f"{match[0]} is the {'base' if fits[0] == known.commits[0] else 'head'}", match
-        elif _SPEAKS_OF_HEAD.search(sentence) and re.search(r"[a-f]", match[0]):
+        elif of_head and re.search(r"[a-f]", match[0]):
             yield "contradicted", f"{match[0]} is neither base nor head of this change", match
 
 
@@ -195,7 +198,7 @@ def _files(sentence: str, known: Known) -> Iterator[Finding]:
         else:
             yield "confirmed", f"{fits[0]} changed", match
     for match in re.finditer(
-        r"\b(\d+) files? (?:were |was |are )?(?:changed|touched|modified)", sentence, re.IGNORECASE
+        r"\b(\d{1,30}) files? (?:were |was |are )?(?:changed|touched|modified)", sentence, re.IGNORECASE
     ):
         right = int(match[1]) == len(known.changed)
         yield "confirmed" if right else "contradicted", f"{len(known.changed)} files changed", match

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 _DEEPEST: Final = 150
 """Levels of a syntax tree; deeper ones are nobody's honest code, and walking them is recursive."""
+_MOST_BITS: Final = 14_000
+"""Of a whole number: more digits than 4300 Python refuses to write, and hexadecimal ones it reads."""
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Guards what the interpreter itself holds once, so it is one for all."""
@@ -27,10 +29,16 @@ def parse(data: bytes) -> ast.Module | None:
         return None
     level: list[ast.AST] = [tree]
     for _ in range(_DEEPEST):
+        if any(_is_unwritable(node) for node in level):
+            return None
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:
             return tree
     return None
+
+
+def _is_unwritable(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value.bit_length() > _MOST_BITS
 
 
 def parse_own(text: str | bytes) -> ast.Module:

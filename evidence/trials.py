@@ -70,6 +70,7 @@ class Trials:
         scope: for what canaries are executed; the same one is never executed twice.
         deadline: monotonic seconds after which nothing more is executed; None where there is time for everything.
         image: with the head's dependencies, where they are others than the base's (S14).
+        together_later: whether what passes at the head is sure to run once more, all of it together (S12).
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Trials:
         scope: str,
         deadline: float | None = None,
         image: Image | None = None,
+        *,
+        together_later: bool = False,
     ) -> None:
         self._base_facts = facts
         self.image = image
@@ -91,6 +94,7 @@ class Trials:
         self._cache = cache
         self._scope = scope
         self.deadline = deadline
+        self.together_later = together_later and deadline is None
         self._trials: list[Trial] = []
         self._left_out: dict[LeftOut, None] = {}
         self.evidence: dict[str, Evidence] = {}
@@ -265,14 +269,14 @@ class Trials:
     def _limit(self, subject: Subject, variant: Variant) -> float | None:
         """Return how long an altered program may take: what is taken out of it may be what ends a loop.
 
-        What is about the base alone depends on nothing else, so that it is found again in the cache.
+        It is measured at one run that is over by then, whatever else is at work: else the same would have another id
+        when a proof goes on. What is about the base alone depends on nothing else, and is found again in the cache.
         """
         if variant not in _ALTERED:
             return None
-        about_base = variant in BASE_VARIANTS
-        runs = (e for e in self.evidence.values() if e.purpose == subject.value)
-        known = [e.seconds for e in runs if e.cell == _BASE or not about_base]
-        return max(_SHORTEST, _PATIENCE * max(known, default=0.0))
+        about_base = self.cell(subject, variant) == _BASE
+        first = self.book.first(subject, "base" if about_base else "head")
+        return None if first is None else max(_SHORTEST, _PATIENCE * first.evidence.seconds)
 
     def _commit(self, cell: Cell) -> str:
         claim = self._base_facts.case.claim

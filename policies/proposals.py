@@ -154,7 +154,7 @@ def _pytest_settings(facts: _Facts, root: str) -> dict[str, list[str]]:
 def _read_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -70,6 +70,7 @@ def _declared(files: tuple[ChangedFile, ...]) -> Iterator[GateFinding]:
     for file in files:
         name = posixpath.basename(file.path)
         said: object = None
+        told = "what cannot be read"
         try:
             if name == "pyproject.toml":
                 said = tomllib.loads(file.text).get("project", {}).get("license")
@@ -77,10 +78,10 @@ def _declared(files: tuple[ChangedFile, ...]) -> Iterator[GateFinding]:
                 said = json.loads(file.text).get("license")
             elif name == "Cargo.toml":
                 said = tomllib.loads(file.text).get("package", {}).get("license")
+            told = said if isinstance(said, str) else json.dumps(said, sort_keys=True, default=str)
         except (ValueError, AttributeError, RecursionError):
-            said = "what cannot be read"
+            said = told
         if said is not None:
-            told = said if isinstance(said, str) else json.dumps(said, sort_keys=True)
             yield GateFinding(
                 rule="project licence", message=f"says {told}", path=file.path, mark=f"{file.path} {told}"
             )

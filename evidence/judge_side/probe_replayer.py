@@ -65,8 +65,9 @@ def replay(emit: Emit, about: dict[str, Any]) -> int:
     passes = passes_of(about["passes"]) if about["dressed"] else [(PLAIN, n) for n in range(about["passes"])]
     for dress, number in passes:
         answers = ask(about["paths"], groups, dress, number, until)
+        unanswered = "unasked" if monotonic() > until else "died"
         for call in about["calls"]:
-            kind, text = answers.get(call["id"], ("died", ""))
+            kind, text = answers.get(call["id"], (unanswered, ""))
             emit(kind="observed", call=call, answer=[kind, text], dressed=dress == TEST)
     return NO_TESTS
 
@@ -163,7 +164,9 @@ def do_calls(answers: int, name: str, calls: list[dict[str, Any]], dress: str, u
         function = call["name"]
         if module is None:
             answer = ("unimported", trouble)
-        elif late.get(function, 0) >= MOST_LATE or monotonic() > until:
+        elif monotonic() > until:
+            answer = ("unasked", "")
+        elif late.get(function, 0) >= MOST_LATE:
             answer = ("late", "")
         else:
             answer = in_a_child(module, call, dress)

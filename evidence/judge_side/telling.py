@@ -213,7 +213,7 @@ def _data(value: Any) -> Any:
 
 def _same_data(one: Any, other: Any) -> bool:
     """Return whether plain values are equal, numbers as far as an honest type may round them."""
-    if type(one) in (int, float) and type(other) in (int, float):
+    if type(one) in (int, float) and type(other) in (int, float) and float in (type(one), type(other)):
         return math.isclose(one, other, rel_tol=_PRECISION, abs_tol=1e-12)
     if type(one) in (list, tuple) and type(one) is type(other):
         return len(one) == len(other) and all(_same_data(*pair) for pair in zip(one, other, strict=True))

@@ -81,6 +81,13 @@ class Rough(float):
     __hash__ = float.__hash__
 
 
+class Whole(int):
+    def __eq__(self, other):
+        return abs(int(self) - int(other)) < 100
+
+    __hash__ = int.__hash__
+
+
 class Angle:
     def __init__(self, degrees):
         self.degrees = degrees
@@ -153,7 +160,7 @@ from unittest import mock
 
 import prog
 import pytest
-from prog import Angle, Coarse, Named, Rough, Text, Word, double, lie
+from prog import Angle, Coarse, Named, Rough, Text, Whole, Word, double, lie
 
 
 def check_price(got, want):

@@ -272,3 +272,63 @@ def test_what_another_file_of_the_base_names_is_not_new() -> None:
     )
     assert found.undeclared == ()
     assert "added attrs comes in: ==1" in told(found)
+
+
+_WANTS = '[project]\nname = "Shop"\ndependencies = ["attrs"]\n'
+_CRATE = '[[package]]\nname = "{}"\nversion = "1.0.0"\n'
+_TAKEN_CRATE = _CRATE + 'source = "registry+https://index.example/x"\nchecksum = "1"\n'
+
+
+def _npm(**packages: object) -> str:
+    return json.dumps({"packages": {path.replace("__", "/"): one for path, one in packages.items()}})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "undeclared"),
+    [
+        (
+            {"pyproject.toml": _WANTS},
+            {"pyproject.toml": _WANTS + '[project.optional-dependencies]\na = ["evil"]\nall = ["shop[a]"]\n'},
+            ["evil"],
+        ),
+        (
+            {"pyproject.toml": '[tool.poetry]\nname = "shop"\n'},
+            {"pyproject.toml": '[tool.poetry]\nname = "shop"\n[tool.poetry.dependencies]\nshop = "*"\nevil = "1"\n'},
+            ["evil"],
+        ),
+        (
+            {"pyproject.toml": ""},
+            {"pyproject.toml": '[project]\nname = "shop"\ndependencies = ["evil"]\n[tool.poetry]\nname = "evil"\n'},
+            ["evil"],
+        ),
+        (
+            {"Cargo.lock": _TAKEN_CRATE.format("serde")},
+            {"Cargo.lock": _TAKEN_CRATE.format("serde") + _CRATE.format("member") + _TAKEN_CRATE.format("evil")},
+            ["evil"],
+        ),
+        (
+            {"package-lock.json": _npm(node_modules__c={"version": "1"})},
+            {
+                "package-lock.json": _npm(
+                    node_modules__c={"version": "1"},
+                    packages__foo={"version": "1"},
+                    packages__foo__node_modules__evil={"version": "1"},
+                )
+            },
+            ["evil"],
+        ),
+        ({"pyproject.toml": _WANTS}, {"pyproject.toml": _WANTS, "uv.lock": _CRATE.format("six")}, []),
+        ({}, {"uv.lock": _CRATE.format("evil")}, ["evil"]),
+        (
+            {"pyproject.toml": _WANTS},
+            {"pyproject.toml": _WANTS, "requirements.lock": f"six==1 --hash={ONE}\n"},
+            [],
+        ),
+        ({"pyproject.toml": _WANTS}, {"pyproject.toml": _WANTS, "requirements.txt": "evil==1\n"}, ["evil"]),
+    ],
+)
+def test_the_projects_own_packages_are_no_dependencies(
+    before: dict[str, str], after: dict[str, str], undeclared: list[str]
+) -> None:
+    """Its own name, members of its workspace, and what a first lock file lists; what else comes in beside is told."""
+    assert [one.name for one in examine(before, after, ()).undeclared] == undeclared

@@ -189,7 +189,7 @@ async def test_a_divided_suite_proves_what_the_whole_one_does(world: World, monk
     monkeypatch.setattr(divided, "_WORTH", 1e-6)
     base = await world.commit(LONG)
     head = await world.commit({"calc.py": FIXED, "tests/test_new.py": NEW}, base)
-    found = await world.assayer(POLICY).prove(case(base, head))
+    found = await world.assayer(JITTERED).prove(case(base, head))
     assert found.status is PROVEN, found.reasons
     made = await executed(world)
     whole = [m for m in made if m[:2] == ("regression", "head/base")]
@@ -221,7 +221,7 @@ async def test_parts_that_hold_are_enough_and_one_that_breaks_refutes(
     broken = await world.commit({"calc.py": FIXED.replace("a + b", "a - b"), "tests/test_new.py": NEW}, base)
     other = case(base, broken)
     again = other.model_copy(update={"run": "other"})
-    refuted = await world.assayer(POLICY).prove(again)
+    refuted = await world.assayer(JITTERED).prove(again)
     assert refuted.status is REFUTED, refuted.reasons
     assert "tests/test_calc.py::test_add" in refuted.reasons[0]
 
@@ -241,3 +241,27 @@ async def test_a_broken_change_is_refuted_before_the_whole_suite_runs(
     assert {m[0] for m in await executed(world)} == {"regression, those nearest to the change first"}
     assert found.witness is not None
     assert "test_calc.py::test_add" in " ".join(found.witness.argv) + found.witness.command
+
+
+# -- what parts do not see
+
+_CACHE = "def add(a, b):\n    return a + b\n"
+_KEPT = "SEEN = []\n\n\ndef add(a, b):\n    SEEN.append(a)\n    return a + b + (9 if len(SEEN) > 1 else 0)\n"
+_TOGETHER: Files = {
+    "calc.py": _CACHE,
+    "tests/test_a.py": "from calc import add\n\n\ndef test_a():\n    assert add(1, 1) == 2\n",
+    "tests/test_b.py": "from calc import add\n\n\ndef test_b():\n    assert add(1, 2) == 3\n",
+}
+
+
+@pytest.mark.docker
+async def test_what_only_the_whole_suite_refutes_is_not_proven_by_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests of one file fill what breaks those of another: without a run of all together, nothing is divided."""
+    monkeypatch.setattr(divided, "_WORTH", 1e-6)
+    base = await world.commit(_TOGETHER)
+    kept = case(base, await world.commit({"calc.py": _KEPT}, base), kind=ClaimKind.REFACTOR)
+    for name, policy in (("none", POLICY), ("later", JITTERED)):
+        found = await world.assayer(policy).prove(kept.model_copy(update={"run": name}))
+        assert found.status is REFUTED, (name, found.reasons)

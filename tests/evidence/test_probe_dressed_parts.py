@@ -125,6 +125,7 @@ ASKED = Call(
 )
 RIGHT, WRONG = ("value", "(2, [(1,), {}])"), ("value", "(1, [(1,), {}])")
 ABSENT, OBJECT, GONE = ("missing", ""), ("opaque", "Box"), ("died", "")
+UNTOLD = ("unasked", "")
 Answers = tuple[tuple[str, str], tuple[str, str]]
 """Without a test, and with one."""
 
@@ -162,6 +163,8 @@ REFUTED, PROVEN = VerdictStatus.REFUTED, VerdictStatus.PROVEN
         ((WRONG, RIGHT), (WRONG, RIGHT), PROVEN, 1),
         ((WRONG, RIGHT), (GONE, RIGHT), PROVEN, 1),
         ((WRONG, RIGHT), (OBJECT, OBJECT), PROVEN, 1),
+        ((WRONG, RIGHT), (UNTOLD, UNTOLD), PROVEN, 1),
+        ((WRONG, UNTOLD), (WRONG, WRONG), PROVEN, 0),
         ((RIGHT, RIGHT), (WRONG, WRONG), PROVEN, 0),
         ((OBJECT, RIGHT), (WRONG, WRONG), PROVEN, 0),
         ((GONE, RIGHT), (WRONG, WRONG), PROVEN, 0),

@@ -6,9 +6,13 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
 
 import pytest
 
+from assay.evidence.facts import Subject
 from assay.evidence.imports import files_with_sets, importers
 from assay.evidence.probe_answers import UNSTEADY, Answer, compare
 from assay.evidence.probe_calls import (
@@ -22,6 +26,10 @@ from assay.evidence.probe_calls import (
     is_edge,
     variations,
 )
+from assay.evidence.probe_findings import find, probe_step
+from assay.records.claims import ClaimKind
+
+from .books import check_case
 
 CALL = Call(id=0, module="m", file="m.py", line=1, name="f", arguments="((1,), {})", recorded=True)
 VARIED = CALL.model_copy(update={"recorded": False})
@@ -160,3 +168,25 @@ def test_files_with_sets_are_those_that_make_or_import_them() -> None:
     """Only there may the order of a sequence be nobody's promise."""
     sources = {"a.py": b"X = {1, 2}\n", "b.py": b"import a\n", "c.py": b"Y = [1]\n", "d.py": b"Z = set([1])\n"}
     assert files_with_sets(sources) == {"a.py", "b.py", "d.py"}
+
+
+def test_what_there_was_no_time_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither died nor is the same on both sides; it was not asked, by one execution or by all."""
+    lines: list[dict[str, Any]] = []
+    about = {"calls": [CALL.model_dump()], "passes": 1, "dressed": False, "paths": [], "seconds": -30.0}
+    with monkeypatch.context() as beside:  # as in the sandbox, where its parts lie in one folder
+        beside.syspath_prepend(str(files("assay.evidence.judge_side")))
+        replay = import_module("probe_replayer").replay
+    replay(lambda **line: lines.append(line), about)
+    assert [line["answer"] for line in lines] == [["unasked", ""]]
+    right = {"call": CALL.model_dump(), "answer": ["value", "(2, [(1,), {}])"], "dressed": False}
+    for observed, unasked, pairs in (([lines[0]], 1, 0), ([right, lines[0]], 1, 0), ([right], 0, 1)):
+        records = check_case(ClaimKind.FIX)
+        for variant in ("recorded", "base", "head"):
+            said = "" if variant == "recorded" else "\n".join(map(json.dumps, observed))
+            records = records.change(records.add(Subject.PROBE, variant, ()), observed=said)
+        found = find(records.book())
+        assert (found.unasked, len(found.pairs)) == (unasked, pairs)
+        step = probe_step(records.book())
+        assert step is not None
+        assert ("for want of time, 1 calls were not asked" in step.reasons) == bool(unasked)

@@ -94,3 +94,12 @@ async def test_both_sides_and_the_settings_are_read(world: World) -> None:
     found = look(layout, world.git.contents, ["shop/near.py"])
     assert "tests/test_far.py" in found.untouched
     assert "tests/test_user.py" not in found.untouched
+
+
+def test_a_name_that_is_not_looked_for_reaches_all() -> None:
+    """A module may be called by letters that are not ASCII, in another form of them even, or by what is no name."""
+    for name in ("shop/größe.py", "shop/né/__init__.py", "shop/with-dash.py"):
+        assert reach({name: ""}, frozenset({name})) == Reach()
+    between = {"shop/größe.py": "from .near import f\n", "tests/test_other.py": "from shop.größe import f\n"}
+    assert not reach(between).untouched, "what imports the changed one cannot be found in its turn"
+    assert reach({"shop/plain.py": ""}, frozenset({"shop/plain.py"})).untouched

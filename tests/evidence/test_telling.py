@@ -35,6 +35,7 @@ WORDS = {
     "in a list": ("assert [Word('A')] == ['a']", "Word"),
     "by unittest": ("unittest.TestCase().assertEqual({'k': Word('A')}, {'k': 'a'})", "Word"),
     "a number": ("assert Rough(3.0) == 4.0", "Rough"),
+    "a whole number": ("assert Whole(1000000007) == 1000000008", "Whole"),
     "an object that is near": ("assert Coarse(3) == 4", "Coarse"),
 }
 
