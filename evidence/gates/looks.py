@@ -83,18 +83,22 @@ class Look:
         return (t[1:] for c in self.changes for h in c.hunks for t in h.text.split("\n") if t.startswith("-"))
 
     @asynccontextmanager
-    async def sandbox(self, side: Side, over: Mapping[str, TreeFile] | None = None) -> AsyncIterator[Sandbox]:
+    async def sandbox(
+        self, side: Side, over: Mapping[str, TreeFile] | None = None, *, without: str = ""
+    ) -> AsyncIterator[Sandbox]:
         """Open a fresh sandbox of the proof's profile that holds one side; raises SandboxLost.
 
         Args:
             side: base or head.
             over: files that take the place of those in the tree: what is trusted comes from the base.
+            without: a file that is left out of the tree, because a command has to write it.
         """
         profile = self.settings.sandbox(self.settings.proof.sandbox)
         owner = SandboxOwner(run=self.run, role="gate", step=f"{self.unit} {self.name}")
         tree: Tree = await self.git.tree(self.base if side == "base" else self.head)
+        laid = {path: file for path, file in {**tree, **(over or {})}.items() if path != without}
         async with await self.sandboxes.open(profile, owner) as sandbox:
-            await sandbox.put_tree({**tree, **(over or {})}, self.git.contents)
+            await sandbox.put_tree(laid, self.git.contents)
             yield sandbox
 
 

@@ -22,7 +22,7 @@ from assay.policies.gates import GateResult
 from assay.policies.loading import parse_settings
 from assay.policies.settings import GateSettings
 from assay.records.entries import EntryKind
-from assay.records.sandboxes import CommandResult, Exited, Output
+from assay.records.sandboxes import CommandResult, Exited, Output, Signalled
 from assay.records.trees import REGULAR
 from assay.reports.sarif import write_sarif
 from assay.sandboxes.docker import DockerProvider
@@ -268,13 +268,44 @@ async def test_sarif_of_a_users_command(gates: GateBench) -> None:
     assert [(f.rule, f.path, f.line) for f in result.findings] == [("R2", "b.c", 5)]
     same = await gates.judge(one, {"results": sarif(old)}, {"results": sarif(found_at("R1", "a.c", 30))}, scanner)
     assert same.outcome == "pass"
-    quiet = {**new, "suppressions": [{"kind": "inSource"}]}
+    quiet = {**new, "suppressions": [{"kind": "external"}]}
     passed = await gates.judge(one, {"results": sarif()}, {"results": sarif(quiet, {**new, "kind": "pass"})}, scanner)
     assert passed.outcome == "pass"
     none = await gates.judge(one, {"results": sarif()}, {"results": ""}, scanner)
     assert (none.outcome, "wrote no SARIF; it printed: no rules" in none.reasons[0]) == ("ask", True)
+    hushed = {**new, "suppressions": [{"kind": "inSource"}]}  # by a comment that the change may have brought
+    assert (await gates.judge(one, {"results": sarif()}, {"results": sarif(hushed)}, scanner)).outcome == "block"
     broken = await gates.judge(one, {"results": sarif()}, {"results": '{"runs": 5}'}, scanner)
     assert (broken.outcome, "on the change: what it wrote is no SARIF" in broken.reasons[0]) == ("ask", True)
+
+
+async def test_a_scanner_that_did_not_scan_is_not_passed(gates: GateBench) -> None:
+    """A report in the tree does not stand in for one that was not written, and one that says it failed is none."""
+    one = GateSettings(command=("scan",), sarif="out/x.sarif", on_failure="block")
+    for code in (0, 127):
+        result = await gates.judge(
+            one,
+            {"out/x.sarif": sarif()},
+            {"out/x.sarif": sarif(), "a": "1"},
+            lambda asked, code=code: FakeOutcome(ending=Exited(code=code)),
+        )
+        said = "wrote no SARIF" if code == 0 else "no end of its own (exit code 127)"
+        assert (result.outcome, said in result.reasons[0]) == ("ask", True), result
+
+    def killed(asked: FakeCommand) -> FakeOutcome:
+        files = {**asked.files, "/workspace/out/x.sarif": FakeFile(REGULAR, sarif())}
+        return FakeOutcome(ending=Signalled(signal=9), files=files)
+
+    assert (await gates.judge(one, {"a": "1"}, {"a": "2"}, killed)).outcome == "ask"
+    for wrong in (
+        {"results": None},
+        {},
+        {"results": [], "invocations": [{"executionSuccessful": False}]},
+    ):
+        with pytest.raises(NotSarif, match=r"failed|not scanned"):
+            read_sarif(json.dumps({"runs": [wrong]}).encode())
+    with pytest.raises(NotSarif):
+        read_sarif(b'{"runs": []}')
 
 
 def test_sarif_that_is_written_is_read_again() -> None:
