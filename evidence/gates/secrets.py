@@ -6,15 +6,22 @@ Comments in a file that allow a secret in it are not heeded, and nothing is aske
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from assay.evidence.gates.looks import ChangedFile, Look, in_words, too_long
-from assay.evidence.gates.tools import ScannerFailed, python_tool, scan
+from assay.evidence.gates.tools import Naming, ScannerFailed, neutral, python_tool, scan
 from assay.policies.gates import GateFinding, GateResult, judge_findings, unclear
 
 _OPTIONS = (
     *("-C", "{}", "scan", "--all-files", "--no-verify"),
     *("--disable-filter", "detect_secrets.filters.allowlist.is_line_allowlisted"),
+    *("--disable-filter", "detect_secrets.filters.heuristic.is_lock_file"),
+    *("--disable-filter", "detect_secrets.filters.heuristic.is_non_text_file"),
+    *("--disable-filter", "detect_secrets.filters.heuristic.is_swagger_file"),
 )
+"""Neither a comment nor a name keeps a file from being looked at."""
+_PARSED = (".yaml", ".yml", ".eyaml", ".ini", ".cfg", ".conf", ".cnf", ".cf", ".properties", ".toml")
+"""Of such a file the scanner may see the values alone: it gets it as plain text, too, for the comments in it."""
 
 
 async def look_for_secrets(look: Look) -> GateResult:
@@ -30,7 +37,15 @@ async def look_for_secrets(look: Look) -> GateResult:
 
 
 async def _found(files: tuple[ChangedFile, ...]) -> list[GateFinding]:
-    out, names = await scan([*python_tool("detect_secrets"), *_OPTIONS], files)
+    found = await _scanned(files, neutral)
+    parsed = [file for file in files if file.path.lower().endswith(_PARSED)]
+    known = {(f.rule, f.path, f.mark) for f in found}
+    also = await _scanned(parsed, lambda file: ("file.txt", neutral(file)[1]))
+    return [*found, *(f for f in also if (f.rule, f.path, f.mark) not in known)]
+
+
+async def _scanned(files: Sequence[ChangedFile], naming: Naming) -> list[GateFinding]:
+    out, names = await scan([*python_tool("detect_secrets"), *_OPTIONS], files, naming)
     if not names:
         return []
     try:

@@ -14,7 +14,8 @@ from assay.evidence.gates.looks import ChangedFile, Look, Side, in_words, too_lo
 from assay.evidence.gates.tools import ScannerFailed, python_tool, scan
 from assay.policies.gates import GateFinding, GateResult, judge_findings, unclear
 
-_BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec")
+_BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec", "-x", "/nothing/is/left/out")
+"""Left out by default is whatever has `CVS` and the like anywhere in its path."""
 _SEMGREP = (
     *("semgrep", "scan", "--json", "--quiet", "--metrics", "off", "--disable-version-check", "--no-git-ignore"),
     "--disable-nosem",
@@ -51,18 +52,18 @@ def _is_python(file: ChangedFile) -> bool:
 
 
 async def _bandit(files: Sequence[ChangedFile]) -> list[GateFinding]:
-    named = [ChangedFile(f.path if f.path.lower().endswith(".py") else f"{f.path}.py", f.data) for f in files]
-    paths = {n.path: f.path for n, f in zip(named, files, strict=True)}
-    out, names = await scan([*python_tool("bandit"), *_BANDIT], named)
+    out, names = await scan(
+        [*python_tool("bandit"), *_BANDIT], files, lambda file: ("file.py", file.data)
+    )  # as it is: what it is written in, a comment in it may say
     report = _read(out, "bandit") if names else {"results": [], "errors": []}
     if report.get("errors"):
         first = report["errors"][0]
-        place = paths[_path(names, str(first["filename"]))]
+        place = _path(names, str(first["filename"]))
         raise ScannerFailed(f"bandit cannot read {place}: {first['reason']}")
     texts = {file.path: file.text.splitlines() for file in files}
     found = []
     for result in report["results"]:
-        path, line = paths[_path(names, result["filename"])], result["line_number"]
+        path, line = _path(names, result["filename"]), result["line_number"]
         code = "\n".join(texts[path][n - 1] for n in result.get("line_range") or [line] if n <= len(texts[path]))
         found.append(_finding(str(result["test_id"]), str(result["issue_text"]), path, line, code))
     return found

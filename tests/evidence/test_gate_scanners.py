@@ -34,6 +34,26 @@ async def test_secrets(gates: GateBench) -> None:
     assert (long.outcome, long.reasons) == ("ask", ("too long to be scanned: a.txt",))
 
 
+async def test_secrets_in_files_of_any_name(gates: GateBench) -> None:
+    """Neither a name that a scanner leaves out nor a byte that it cannot read hides a key."""
+    leak = f'KEY = "{KEY}"\n'
+    for name in ("swagger.json", "package-lock.json", "a.svg", "poetry.lock", ".env", ".secrets.baseline", "-x.py"):
+        found = await gates.judge(gate("secrets"), {}, {name: leak})
+        assert [f.path for f in found.findings] == [name], found
+    comment = await gates.judge(gate("secrets"), {}, {"a.yaml": f"a: 1\n# {KEY}\n"})
+    assert [f.line for f in comment.findings] == [2]
+    latin = await gates.judge(gate("secrets"), {}, {"a.py": f"# caf\xe9\n{leak}".encode("latin-1")})
+    assert [(f.path, f.line) for f in latin.findings] == [("a.py", 2)]
+
+
+async def test_weak_code_in_files_of_any_name(gates: GateBench) -> None:
+    """Names that bandit leaves out are looked at, and a stub is told from the program that it would be laid on."""
+    weak = "import subprocess\n\n\ndef f(x):\n    subprocess.call('ls ' + x, shell=True)\n"
+    names = ("CVSS.py", "a.egg/b.py", "a.pyi", "a.pyi.py")
+    found = await gates.judge(gate("security"), {}, dict.fromkeys(names, weak))
+    assert {f.path for f in found.findings if f.rule == "B602"} == set(names)
+
+
 async def test_weak_code(gates: GateBench) -> None:
     """Bandit's finding is the change's when it is new, and `nosec` does not silence it; old lines may move."""
     weak = "import subprocess\n\n\ndef f(x):\n    subprocess.call('ls ' + x, shell=True)  # nosec\n"
