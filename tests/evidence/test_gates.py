@@ -147,6 +147,7 @@ async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
 
     def lint(asked: FakeCommand) -> FakeOutcome:
         assert asked.tree[".importlinter"].data.decode() == contracts
+        assert asked.command[-2:] == ("--config", ".importlinter")  # or it looks into setup.cfg first
         bad = b"import p.web" in asked.tree["p/core.py"].data
         lines = ["No web in core BROKEN" if bad else "No web in core KEPT", "Contracts: 0 kept, 1 broken."]
         lines += ["-   p.core -> p.web (l.1)"] if bad else []
@@ -164,6 +165,18 @@ async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
         gate("imports"), base, {**base, "x": "2"}, lambda asked: FakeOutcome(ending=Exited(code=127))
     )
     assert missing.outcome == "ask"
+
+
+async def test_the_change_does_not_bring_its_own_import_linter(gates: GateBench) -> None:
+    """What Python would load in the place of the judge is asked about where the change touches it, and else is not."""
+    kept = FakeOutcome(ending=Exited(code=0), stdout=b"All fine KEPT\nContracts: 1 kept, 0 broken.")
+    base = {".importlinter": "[importlinter]\nroot_package = p\n", "src/rich/__init__.py": "", "src/p/a.py": ""}
+    for path in ("src/click.py", "importlinter/__init__.py", "src/sitecustomize.py", "json.py", "src/rich/x.py"):
+        told = await gates.judge(gate("imports"), base, {**base, path: "print('Contracts')"}, lambda asked: kept)
+        assert (told.outcome, told.reasons[0].endswith(path)) == ("ask", True), (path, told)
+    for path in ("src/p/click.py", "site/x.py", "tests/json.py", "src/p/b.py"):
+        told = await gates.judge(gate("imports"), base, {**base, path: "x = 1"}, lambda asked: kept)
+        assert told.outcome == "pass", (path, told)
 
 
 def test_what_import_linter_prints(tmp_path: Path) -> None:
