@@ -22,14 +22,14 @@ async def look_by_command(look: Look) -> GateResult:
         head, base = await _run(look, "head"), await _run(look, "base")
         if not look.gate.sarif:
             return judge_command(look.name, look.gate, base[0], head[0])
-        after = _read(head, "the change")
-        before = _read(base, "the base")
+        after = _read(look, head, "the change")
+        before = _read(look, base, "the base")
     except NotSarif as error:
         return unclear(look.name, look.gate, str(error))
     return judge_findings(look.name, look.gate, before, after, f"what the command wrote to {look.gate.sarif}")
 
 
-def _read(ran: tuple[CommandResult | None, bytes | None], where: str) -> tuple[GateFinding, ...]:
+def _read(look: Look, ran: tuple[CommandResult | None, bytes | None], where: str) -> tuple[GateFinding, ...]:
     result, written = ran
     if result is None:
         raise NotSarif(f"on {where} it could not be run")
@@ -39,7 +39,7 @@ def _read(ran: tuple[CommandResult | None, bytes | None], where: str) -> tuple[G
     if written is None:
         raise NotSarif(f"on {where} it wrote no SARIF; it printed: {result.stderr.text.strip()[-300:]}")
     try:
-        return read_sarif(written)
+        return tuple(f.model_copy(update={"mark": look.mark(f.mark)}) for f in read_sarif(written))
     except NotSarif as error:
         raise NotSarif(f"on {where}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -64,10 +63,10 @@ def _in_texts(look: Look, files: tuple[ChangedFile, ...]) -> Iterator[GateFindin
             text = line[:_LONGEST]
             for source, compiled in patterns:
                 for found in compiled.finditer(text):
-                    yield _finding(f"patterns {source}", "holds what must not leave", file.path, number, found[0])
+                    yield _finding(look, f"patterns {source}", "holds what must not leave", file.path, number, found[0])
             for rule, values in personal_data(text) if data else ():
                 for value in values:
-                    yield _finding(rule, "looks like a real person's", file.path, number, value)
+                    yield _finding(look, rule, "looks like a real person's", file.path, number, value)
 
 
 def _is_data(path: str, look: Look) -> bool:
@@ -105,6 +104,5 @@ def _is_card(text: str) -> bool:
     return valid and digits[0] in "3456" and len(set(digits)) > 2 and digits not in _TEST_CARDS
 
 
-def _finding(rule: str, message: str, path: str, line: int, value: str) -> GateFinding:
-    mark = hashlib.sha256(value.encode(errors="replace")).hexdigest()[:32]
-    return GateFinding(rule=rule, message=message, path=path, line=line, mark=mark)
+def _finding(look: Look, rule: str, message: str, path: str, line: int, value: str) -> GateFinding:
+    return GateFinding(rule=rule, message=message, path=path, line=line, mark=look.mark(value))

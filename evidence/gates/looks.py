@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,6 +58,12 @@ class Look:
     sandboxes: SandboxProvider
     evidence: dict[str, JsonValue] = field(default_factory=dict)
     """What was seen, for the ledger: how commands ended, what was measured."""
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """Of this look alone, and kept nowhere: by it marks of base and head are compared, and cannot be turned back."""
+
+    def mark(self, text: str) -> str:
+        """Return what is the same for the same text in this look, and tells nothing of it."""
+        return hmac.digest(self.key, text.encode(errors="surrogatepass"), "sha256").hex()[:32]
 
     async def files(self, side: Side) -> tuple[ChangedFile, ...]:
         """Return the regular files of one side that the change touches, the too long ones without content."""

@@ -30,21 +30,21 @@ async def look_for_secrets(look: Look) -> GateResult:
     if long := too_long(head):
         return unclear(look.name, look.gate, f"too long to be scanned: {', '.join(long[:5])}")
     try:
-        before, after = await _found(await look.files("base")), await _found(head)
+        before, after = await _found(look, await look.files("base")), await _found(look, head)
     except ScannerFailed as error:
         return unclear(look.name, look.gate, str(error))
     return judge_findings(look.name, look.gate, before, after, in_words(head))
 
 
-async def _found(files: tuple[ChangedFile, ...]) -> list[GateFinding]:
-    found = await _scanned(files, neutral)
+async def _found(look: Look, files: tuple[ChangedFile, ...]) -> list[GateFinding]:
+    found = await _scanned(look, files, neutral)
     parsed = [file for file in files if file.path.lower().endswith(_PARSED)]
     known = {(f.rule, f.path, f.mark) for f in found}
-    also = await _scanned(parsed, lambda file: ("file.txt", neutral(file)[1]))
+    also = await _scanned(look, parsed, lambda file: ("file.txt", neutral(file)[1]))
     return [*found, *(f for f in also if (f.rule, f.path, f.mark) not in known)]
 
 
-async def _scanned(files: Sequence[ChangedFile], naming: Naming) -> list[GateFinding]:
+async def _scanned(look: Look, files: Sequence[ChangedFile], naming: Naming) -> list[GateFinding]:
     out, names = await scan([*python_tool("detect_secrets"), *_OPTIONS], files, naming)
     if not names:
         return []
@@ -56,7 +56,7 @@ async def _scanned(files: Sequence[ChangedFile], naming: Naming) -> list[GateFin
                 message="what looks like a secret",
                 path=names[name],
                 line=int(found["line_number"]),
-                mark=str(found["hashed_secret"]),
+                mark=look.mark(str(found["hashed_secret"])),
             )
             for name, listed in sorted(results.items())
             for found in listed

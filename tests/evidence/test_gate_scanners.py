@@ -21,6 +21,11 @@ async def test_secrets(gates: GateBench) -> None:
     found = await gates.judge(gate("secrets"), {"a.py": "x = 1\n"}, {"a.py": f"x = 1\n{leak}"})
     assert (found.outcome, found.findings[0].path, found.findings[0].line) == ("block", "a.py", 2)
     assert KEY not in found.model_dump_json()
+    again = await gates.judge(gate("secrets"), {"a.py": "x = 1\n"}, {"a.py": f"x = 1\n{leak}"})
+    assert again.findings[0].mark != found.findings[0].mark  # or whoever guesses the secret could tell by the mark
+    assert (
+        "hunter" not in (await gates.judge(gate("security"), {}, {"a.py": "password = 'hunter'\n"})).model_dump_json()
+    )
     moved = await gates.judge(gate("secrets"), {"a.py": leak}, {"b.py": f"y = 2\n{leak}"})
     assert moved.reasons == ("nothing new in 1 changed file",)
     twice = await gates.judge(gate("secrets"), {"a.py": leak}, {"a.py": leak, "b.py": leak})

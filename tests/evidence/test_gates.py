@@ -116,6 +116,8 @@ async def test_data_that_must_not_leave(gates: GateBench) -> None:
         ("tests/data.csv", "telephone number"),
     ]
     assert "jane@gmail" not in found.model_dump_json()
+    again = await gates.judge(one, {"customers/a.sql": "y\n"}, head)
+    assert {f.mark for f in again.findings} & {f.mark for f in found.findings} == {"customers/a.sql"}
     before = {"tests/data.csv": head["tests/data.csv"], "src/a.py": head["src/a.py"]}
     assert (await gates.judge(one, before, {k: f"new\n{v}" for k, v in before.items()})).outcome == "pass"
 
@@ -337,6 +339,11 @@ def test_sarif_that_is_written_is_read_again() -> None:
         ("keys/R1", "a b.c", 3),
         ("slow/gate", "", None),
     ]
+    twice = write_sarif([GateResult(gate="keys", outcome="block", findings=(finding, finding))])
+    prints = [r["partialFingerprints"]["assay/v1"] for r in json.loads(twice)["runs"][0]["results"]]
+    assert len(set(prints)) == 2
+    other = [finding.model_copy(update={"mark": "another"})] * 2
+    assert write_sarif([GateResult(gate="keys", outcome="block", findings=tuple(other))]) == twice
     assert [r["level"] for r in json.loads(text)["runs"][0]["results"]] == ["error", "warning"]
     with pytest.raises(NotSarif):
         read_sarif(b"[]")
