@@ -15,11 +15,13 @@ from assay.policies.gates import GateFinding, GateResult, judge_findings, unclea
 
 _BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec", "-x", "/nothing/is/left/out")
 """Left out by default is whatever has `CVS` and the like anywhere in its path."""
+_NOT_MEANT = frozenset({"wrong_language", "irrelevant_rule"})
+"""Why semgrep says that it left out what none of the rules is for."""
 _QUOTING = frozenset({"B105", "B106", "B107"})
 """Rules that quote the password which they find."""
 _SEMGREP = (
     *("semgrep", "scan", "--json", "--quiet", "--metrics", "off", "--disable-version-check", "--no-git-ignore"),
-    "--disable-nosem",
+    *("--disable-nosem", "--max-target-bytes", "0"),
 )
 
 
@@ -76,8 +78,11 @@ async def _semgrep(look: Look, files: Sequence[ChangedFile]) -> list[GateFinding
     configs = [word for rule in look.gate.rules for word in ("--config", rule)]
     out, names = await scan([*_SEMGREP, *configs, "{}"], files)
     report = _read(out, "semgrep") if names else {"results": [], "errors": []}
-    if wrong := [e for e in report.get("errors", ()) if e.get("level") == "error"]:
+    if wrong := report.get("errors"):
         raise ScannerFailed(f"semgrep: {str(wrong[0].get('message', wrong[0]))[:300]}")
+    if left_out := [s for s in report.get("paths", {}).get("skipped") or () if s.get("reason") not in _NOT_MEANT]:
+        place = _path(names, str(left_out[0].get("path")))
+        raise ScannerFailed(f"semgrep left out {place}: {left_out[0].get('reason')}")
     texts = {file.path: file.text.splitlines() for file in files}
     found = []
     for result in report["results"]:

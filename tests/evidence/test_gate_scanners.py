@@ -47,6 +47,9 @@ async def test_secrets_in_files_of_any_name(gates: GateBench) -> None:
         assert [f.path for f in found.findings] == [name], found
     comment = await gates.judge(gate("secrets"), {}, {"a.yaml": f"a: 1\n# {KEY}\n"})
     assert [f.line for f in comment.findings] == [2]
+    for data in (f"x\n{leak}".encode("utf-16"), b"\0\n" + leak.encode(), f"x\n{leak}".encode("utf-16-be")):
+        hidden = await gates.judge(gate("secrets"), {}, {"a.py": data})
+        assert [(f.path, f.line) for f in hidden.findings] == [("a.py", 2)], data
     latin = await gates.judge(gate("secrets"), {}, {"a.py": f"# caf\xe9\n{leak}".encode("latin-1")})
     assert [(f.path, f.line) for f in latin.findings] == [("a.py", 2)]
 
@@ -128,7 +131,9 @@ for path in sorted(pathlib.Path(sys.argv[-1]).rglob("*.js")):
         if "eval(" in line:
             found.append({{"check_id": "no-eval", "path": str(path), "start": {{"line": number}},
                           "end": {{"line": number}}, "extra": {{"message": "no eval", "lines": "requires login"}}}})
-print(json.dumps({{"results": found, "errors": []}}))
+skipped = [{{"path": str(path), "reason": "too_big"}} for path in pathlib.Path(sys.argv[-1]).rglob("*.ts")]
+errors = [{{"level": "warn", "message": "no"}} for path in pathlib.Path(sys.argv[-1]).rglob("*.go")]
+print(json.dumps({{"results": found, "errors": errors, "paths": {{"skipped": skipped}}}}))
 """
 
 
@@ -143,3 +148,6 @@ async def test_rules_of_semgrep(gates: GateBench, tmp_path: Path, monkeypatch: p
     one = gate("security", rules=[str(tmp_path / "rules.yaml")])
     result = await gates.judge(one, {"a.js": "eval(a)\n"}, {"a.js": "x\neval(a)\neval(b)\n"})
     assert [(f.rule, f.path, f.line) for f in result.findings] == [("no-eval", "a.js", 3)]
+    for name, said in (("x.ts", "semgrep left out x.ts: too_big"), ("x.go", "semgrep: no")):
+        unseen = await gates.judge(one, {}, {name: "1\n"})
+        assert (unseen.outcome, unseen.reasons) == ("ask", (said,))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gate_bench import GateBench, gate
 
-from assay.evidence.gates.data import personal_data
+from assay.evidence.gates.data import PERSONAL
 from assay.evidence.gates.dependencies import POPULAR, imitated
 from assay.evidence.gates.imports import broken_contracts
 from assay.evidence.gates.licences import is_allowed
@@ -140,7 +140,28 @@ async def test_data_that_must_not_leave(gates: GateBench) -> None:
 )
 def test_data_of_people(text: str, kinds: list[str]) -> None:
     """Check digits decide, and what is set aside for examples is nobody's."""
-    assert [kind for kind, values in personal_data(text) if values] == kinds
+    assert [kind for kind, find in PERSONAL.items() if list(find(text))] == kinds
+
+
+async def test_data_in_long_lines_and_in_any_encoding(gates: GateBench) -> None:
+    """What stands far out in a line, across the edge of a part, or between zero bytes is found, and found once."""
+    one, mail = gate("data", patterns=["PROJECT-[A-Z]+"]), "jane@gmail.com"
+    for before in (0, 19_990, 21_995, 39_995, 100_000):
+        line = f"{'x' * before} {mail} PROJECT-X\n"
+        found = await gates.judge(one, {}, {"tests/a.json": line})
+        assert sorted(f.rule for f in found.findings) == ["email address", "patterns PROJECT-[A-Z]+"], before
+    text = f"mail {mail}\n"
+    for data in (
+        text.encode("utf-16"),
+        text.encode("utf-16-le"),
+        b"\0" + text.encode(),
+        b"\xff" + text.encode(),
+        b"\xff\xfe" + text.encode() * 2 + b"\0",
+    ):
+        found = await gates.judge(one, {}, {"tests/a.txt": data})
+        assert {f.rule for f in found.findings} == {"email address"}, data
+    picture = await gates.judge(one, {}, {"tests/a.png": b"\0" + text.encode()})
+    assert picture.reasons == ("nothing new in 0 changed files (1 more are no text)",)
 
 
 async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
