@@ -20,7 +20,7 @@ from assay.evidence.gates.looks import Look
 from assay.evidence.gates.sarif import NotSarif, read_sarif
 from assay.policies.gates import GateResult
 from assay.policies.loading import parse_settings
-from assay.policies.settings import GateSettings
+from assay.policies.settings import GateSettings, ProjectSettings, Settings
 from assay.records.entries import EntryKind
 from assay.records.sandboxes import CommandResult, Exited, Output, Signalled
 from assay.records.trees import REGULAR
@@ -267,6 +267,58 @@ async def test_a_benchmark_that_says_nothing(gates: GateBench) -> None:
     assert (fails.outcome, "not on the change" in fails.reasons[0]) == ("block", True)
     broken = await gates.judge(one, {"a": "2"}, {"a": "1"}, breaks)
     assert (broken.outcome, "does not run on the base" in broken.reasons[0]) == ("ask", True)
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (["python", "bench.py"], "app/bench.py"),
+        (["python", "./perf/../bench.py"], "app/bench.py"),
+        (["sh", "-c", "cd . && python bench.py; true"], "app/bench.py"),
+        (["pytest", "perf/test_x.py::test_y"], "app/perf/test_x.py"),
+        (["run", "--suite=perf"], "app/perf/sizes.json"),
+        (["python", "-m", "perf.all"], "app/perf/all.py"),
+        (["python", "-m", "perf.all"], "app/src/perf/all/__main__.py"),
+        (["python", "/workspace/app/bench.py"], "app/bench.py"),
+    ],
+)
+async def test_the_benchmark_is_the_bases(gates: GateBench, command: list[str], path: str) -> None:
+    """However the command names it: what it names is read from the folder that it runs in."""
+    base = {path: "base", "app/src/work.py": "1"}
+    seen = []
+
+    def look(asked: FakeCommand) -> FakeOutcome:
+        seen.append((asked.tree[path].data, asked.tree["app/src/work.py"].data))
+        return FakeOutcome(ending=Exited(code=1))
+
+    settings = Settings(project=ProjectSettings(root="app"))
+    one = gate("speed", command=command, at_most=1.5)
+    await gates.judge(one, base, {path: "head", "app/src/work.py": "2"}, look, settings=settings)
+    assert seen == [(b"base", b"1")]  # it fails there, so nothing is measured
+    seen.clear()
+    one = gate("speed", command=command, at_most=1.5)
+    await gates.judge(
+        one, {**base, "app/src/work.py": "0"}, {path: "head", "app/src/work.py": "2"},
+        lambda asked: FakeOutcome(ending=Exited(code=int(look(asked) is None or seen[-1][1] == b"2"))),
+        settings=settings,
+    )  # fmt: skip
+    assert seen == [(b"base", b"0"), (b"base", b"2")]
+
+
+async def test_the_program_is_not_the_benchmark(gates: GateBench) -> None:
+    """A word that names the folder of the program does not put the base's program into the head; nor does a letter."""
+    seen = []
+
+    def look(asked: FakeCommand) -> FakeOutcome:
+        seen.append((asked.tree["src/work.py"].data, asked.tree["b"].data))
+        return FakeOutcome(ending=Exited(code=int(len(seen) == 2)))
+
+    one = gate("speed", command=["bench", "src", "."], at_most=1.5)
+    await gates.judge(one, {"src/work.py": "1", "b": "1"}, {"src/work.py": "2", "b": "2"}, look)
+    assert seen == [(b"1", b"1"), (b"2", b"2")]
+    all_of_it = gate("speed", command=["bench", "lib"], at_most=1.5)
+    told = await gates.judge(all_of_it, {"lib/a.py": "1"}, {"lib/a.py": "2"})
+    assert (told.outcome, "nothing would be measured" in told.reasons[0]) == ("ask", True)
 
 
 @pytest.mark.docker
