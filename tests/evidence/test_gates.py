@@ -69,6 +69,10 @@ async def test_licences(gates: GateBench) -> None:
         "pyproject.toml": '[project]\nlicense = "GPL-3.0-only"\n',
         "x.c": "// SPDX-License-Identifier: AGPL-3.0-or-later\n",
         "y.c": "// SPDX-License-Identifier: MIT OR GPL-2.0-only\n",
+        "y.html": "<!-- SPDX-License-Identifier: MIT -->\n",
+        "y.css": "/* SPDX-License-Identifier: MIT */\n",
+        "y.sql": "-- SPDX-License-Identifier: MIT --\n",
+        "x.html": "<!-- SPDX-License-Identifier: GPL-2.0-only-->\n",
         "package-lock.json": json.dumps(lock),
     }
     found = await gates.judge(gate("licences"), {"LICENSE": "MIT\n"}, head)
@@ -79,11 +83,12 @@ async def test_licences(gates: GateBench) -> None:
         ("package-lock.json", "c names no licence"),
         ("pyproject.toml", "says GPL-3.0-only"),
         ("x.c", "is under AGPL-3.0-or-later"),
+        ("x.html", "is under GPL-2.0-only"),
     ]
     again = await gates.judge(gate("licences"), head, {**head, "x.c": head["x.c"] + "int x;\n"})
     assert again.outcome == "pass"
     wide = gate("licences", allowed=["MIT", "GPL-3.0-only", "AGPL-3.0-or-later"])
-    assert len((await gates.judge(wide, {"LICENSE": "MIT\n"}, head)).findings) == 3
+    assert len((await gates.judge(wide, {"LICENSE": "MIT\n"}, head)).findings) == 4
 
 
 @pytest.mark.parametrize(
