@@ -57,7 +57,10 @@ def check_tools(settings: Settings) -> None:
             )
         for rules in gate.rules:
             if not Path(rules).exists():
-                raise ConfigurationError(f"the gate {name!r} names rules that do not exist: {rules}")
+                raise ConfigurationError(
+                    f"the gate {name!r} names rules that do not exist: {rules}",
+                    next_step="name a file or folder, absolute or relative to the file with the settings",
+                )
 
 
 async def scan(
