@@ -204,6 +204,10 @@ def _absolute(policy: Policy, settings: Settings, folders: Mapping[str, Path]) -
         found = policy.origins.get(("agents", role, key))
         return folders.get(found[0].name, Path.cwd()) if found is not None else Path.cwd()
 
+    def item(path: tuple[str, ...], number: int) -> Path:
+        found = policy.origins.get((*path, number)) or policy.origins.get(path)
+        return folders.get(found[0].name, Path.cwd()) if found is not None else Path.cwd()
+
     agents = {}
     for name, role in settings.agents.items():
         changes: dict[str, str] = {}
@@ -212,4 +216,8 @@ def _absolute(policy: Policy, settings: Settings, folders: Mapping[str, Path]) -
         if role.model.startswith("scripted:"):
             changes["model"] = f"scripted:{home(name, 'model') / role.model.removeprefix('scripted:')}"
         agents[name] = role.model_copy(update=changes)
-    return settings.model_copy(update={"agents": agents})
+    gates = {}
+    for name, gate in settings.gates.items():
+        rules = [str(item(("gates", name, "rules"), number) / rule) for number, rule in enumerate(gate.rules)]
+        gates[name] = gate.model_copy(update={"rules": tuple(rules)})
+    return settings.model_copy(update={"agents": agents, "gates": gates})

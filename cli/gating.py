@@ -49,7 +49,10 @@ def judge_gates(
                     streams.line({"run": run, **result.model_dump(mode="json")})
                 else:
                     _show(streams, result)
-            if not results and not as_json:
+            if as_json:
+                counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in _STYLES}
+                streams.line({"run": run, "source": found.source, "gates": len(results), "outcomes": counts})
+            elif not results:
                 streams.page.print(f"{found.source} names no gates; docs/gates.md", soft_wrap=True)
             return results
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from typing import Final, Literal
 
-from assay.evidence.manifests import Listing, Taken, Unread, canonical, is_manifest, read_manifest
+from assay.evidence.manifests import Listing, Taken, Unread, canonical, is_manifest, read_manifest, without_credentials
 from assay.policies.paths import FileClass, classify
 from assay.policies.settings import Settings
 from assay.records.base import Record
@@ -195,7 +195,7 @@ class _Look:
 
 
 def _flag(kind: Kind, path: str, text: str) -> Flag:
-    return Flag(kind=f"dependency-{kind}", path=path, text=text)
+    return Flag(kind=f"dependency-{kind}", path=path, text=without_credentials(text))
 
 
 def _differences(before: Listing, after: Listing) -> Iterator[tuple[Kind, str]]:
@@ -238,7 +238,9 @@ def _images(data: bytes) -> Mapping[str, str]:
     lines = re.sub(rb"\\\r?\n", b" ", data).decode(errors="replace").splitlines()
     found = [m[1] for line in lines if (m := re.match(r"\s*FROM\s+(?:--\S+\s+)*(\S+)", line, re.IGNORECASE))]
     taken = [m[1] for line in lines if (m := re.match(r"\s*COPY\s.*--from=(\S+)", line, re.IGNORECASE))]
-    installed = [line.strip()[:200] for line in lines if re.match(r"\s*(?:RUN|ADD)\s", line, re.IGNORECASE)]
+    installed = [
+        without_credentials(line.strip())[:200] for line in lines if re.match(r"\s*(?:RUN|ADD)\s", line, re.IGNORECASE)
+    ]
     named = (("FROM", found), ("COPY --from", taken), ("step", installed))
     return {f"{what} {n}": text for what, texts in named for n, text in enumerate(texts, start=1)}
 

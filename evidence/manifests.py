@@ -24,11 +24,17 @@ from packaging.utils import canonicalize_name
 _MOST_BYTES: Final = 20_000_000
 _DIGEST: Final = re.compile(r"--hash[= ](\S+)")
 _SOURCE_OPTIONS: Final = re.compile(r"(?:-i|-f|--(?:extra-)?index-url|--find-links|--trusted-host|-r|-c)\b.*|--pre\b.*")
+_USER: Final = re.compile(r"""(://)[^\s/?#"'<>\\]*@""")
+_TOKEN: Final = re.compile(r"""([?&][\w.-]*(?:token|key|secret|passw|auth|sig)[\w.-]*=)[^\s&#"']+""", re.IGNORECASE)
 _EXACT: Final = re.compile(r"={0,3}\s*v?\d[^\s,*<>=!~^|]*")
 
 
 class Unread(Exception):
     """A file of dependencies cannot be read as data."""
+
+    def __init__(self, reason: str) -> None:
+        """Say why, without what an address in the file may hold of secrets."""
+        super().__init__(without_credentials(reason))
 
 
 @dataclass(slots=True)
@@ -75,7 +81,7 @@ class Listing:
         try:
             wanted = Requirement(str(text))
         except InvalidRequirement as error:
-            raise Unread(f"{str(text)[:80]!r} is no requirement") from error
+            raise Unread(f"{without_credentials(str(text))[:80]!r} is no requirement") from error
         self.add(wanted.name, str(wanted.specifier), source=wanted.url or source)
 
 
@@ -92,7 +98,7 @@ def read_manifest(path: str, data: bytes, *, installed: bool = False) -> Listing
         data: its content.
         installed: whether layers are made from it; under any other name it is then pip's requirements.
 
-    Raises Unread, with the reason.
+    Addresses in it are without credentials. Raises Unread, with the reason.
     """
     reader = _reader(path) or (_read_requirements if installed else None)
     if reader is None:
@@ -108,7 +114,16 @@ def read_manifest(path: str, data: bytes, *, installed: bool = False) -> Listing
         raise Unread(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     except (LookupError, TypeError, AttributeError) as error:
         raise Unread(f"it is no file of its kind ({type(error).__name__}: {error})") from error
+    listing.sources = {without_credentials(source) for source in listing.sources}
+    for one in listing.taken.values():
+        one.versions = {without_credentials(version) for version in one.versions}
+        one.sources = {without_credentials(source) for source in one.sources}
     return listing
+
+
+def without_credentials(text: str) -> str:
+    """Return a text whose addresses name no user, password or token: what is told of a file goes where it does not."""
+    return _TOKEN.sub(r"\1…", _USER.sub(r"\1", text))
 
 
 def _reader(path: str) -> Callable[[str, Listing], None] | None:
@@ -142,7 +157,7 @@ def _read_requirements(text: str, listing: Listing) -> None:
         try:
             wanted = Requirement(bare)
         except InvalidRequirement as error:
-            raise Unread(f"{bare[:80]!r} is no requirement") from error
+            raise Unread(f"{without_credentials(bare)[:80]!r} is no requirement") from error
         listing.add(wanted.name, str(wanted.specifier), digests, wanted.url or "")
     listing.locked = bool(listing.taken) and all(t.digests for t in listing.taken.values())
 

@@ -28,7 +28,8 @@ class GateFinding(Record):
     line: int | None = None
     """In the file as the change leaves it, from 1."""
     mark: str = ""
-    """What is the same for the same thing in another place or at the base, so that it can be told from a new one."""
+    """What is the same for the same thing in another place or at the base, so that it can be told from a new one.
+    It holds within one judgement: in another one the same thing may have another mark."""
 
 
 class GateResult(Record):

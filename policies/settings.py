@@ -175,7 +175,8 @@ class GateSettings(Record):
     patterns: tuple[str, ...] = ()
     """For `data`: regular expressions of what must not leave; held against the lines that a change adds."""
     rules: tuple[str, ...] = ()
-    """For `security`: files or folders with semgrep's rules, on this machine; then semgrep runs beside bandit."""
+    """For `security`: files or folders with semgrep's rules, on this machine, absolute or relative to what names
+    them, the organisation's file or the repository; then semgrep runs beside bandit."""
     allowed: tuple[str, ...] = ()
     """For `licences`: identifiers of SPDX that a dependency may have; empty takes the usual permissive ones."""
     on_failure: Literal["block", "ask", "warn"] = "ask"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, Final
@@ -23,10 +25,11 @@ def write_sarif(results: Sequence[GateResult]) -> str:
         "version": metadata.version("assay"),
         "rules": [{"id": rule, "shortDescription": {"text": rule.partition("/")[2]}} for rule in rules],
     }
+    seen: Counter[tuple[str, str]] = Counter()
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(result, finding, rules) for result, finding in found],
+        "results": [_result(result, finding, rules, seen) for result, finding in found],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
@@ -41,17 +44,20 @@ def _rule(result: GateResult, finding: GateFinding) -> str:
     return f"{result.gate}/{finding.rule}"
 
 
-def _result(result: GateResult, finding: GateFinding, rules: Sequence[str]) -> dict[str, Any]:
+def _result(
+    result: GateResult, finding: GateFinding, rules: Sequence[str], seen: Counter[tuple[str, str]]
+) -> dict[str, Any]:
     rule = _rule(result, finding)
+    seen[rule, finding.path] += 1  # the mark of a finding holds in one judgement only, and may be of a secret
+    same = json.dumps([rule, finding.path, seen[rule, finding.path]])
     written: dict[str, Any] = {
         "ruleId": rule,
         "ruleIndex": rules.index(rule),
         "level": _LEVELS[result.outcome],
         "baselineState": "new",
         "message": {"text": finding.message},
+        "partialFingerprints": {"assay/v1": hashlib.sha256(same.encode()).hexdigest()[:32]},
     }
-    if finding.mark:
-        written["partialFingerprints"] = {"assay/v1": finding.mark}
     if finding.path:
         place: dict[str, Any] = {"artifactLocation": {"uri": quote(finding.path, errors="surrogateescape")}}
         if finding.line is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from assay.evidence.gates.looks import ChangedFile, Look, in_words, too_long
@@ -13,8 +13,9 @@ from assay.policies.gates import GateFinding, GateResult, judge_findings, unclea
 from assay.policies.paths import FileClass, classify, matching
 
 _DATA: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".xml", ".sql", ".txt", ".eml", ".vcf")
-_LONGEST: Final = 20_000
-"""Characters of one line that are looked at."""
+_WINDOW: Final = 20_000
+_OVERLAP: Final = 2_000
+"""Characters: a long line is looked at in parts, each with so much of what stands before and after it."""
 _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24})(?![\w-])")
 _RESERVED: Final = re.compile(
     r"(?:.*\.)?(?:example\.(?:com|net|org)|(?:example|test|invalid|localhost|local|internal|corp|home|lan)|"
@@ -61,30 +62,25 @@ def _in_texts(look: Look, files: tuple[ChangedFile, ...]) -> Iterator[GateFindin
             continue
         data = _is_data(file.path, look)
         for number, line in enumerate(file.text.splitlines(), 1):
-            text = line[:_LONGEST]
             for source, compiled in patterns:
-                for found in compiled.finditer(text):
-                    yield _finding(f"patterns {source}", "holds what must not leave", file.path, number, found[0])
-            for rule, values in personal_data(text) if data else ():
-                for value in values:
-                    yield _finding(rule, "looks like a real person's", file.path, number, value)
+                for found in _in_parts(line, compiled.finditer):
+                    yield _finding(look, f"patterns {source}", "holds what must not leave", file.path, number, found[0])
+            for rule, find in PERSONAL.items() if data else ():
+                for found in _in_parts(line, find):
+                    yield _finding(look, rule, "looks like a real person's", file.path, number, found[0])
+
+
+def _in_parts(line: str, find: Callable[[str], Iterable[re.Match[str]]]) -> Iterator[re.Match[str]]:
+    """Yield what is found in a line: parts of it are looked at, so that the time does not grow with its square."""
+    for start in range(0, max(len(line), 1), _WINDOW):
+        left = max(0, start - _OVERLAP)
+        for found in find(line[left : start + _WINDOW + _OVERLAP]):
+            if start <= left + found.start() < start + _WINDOW:
+                yield found
 
 
 def _is_data(path: str, look: Look) -> bool:
     return classify(path, look.settings) is FileClass.TEST or path.lower().endswith(_DATA)
-
-
-def personal_data(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the kind and the values of what looks like data of a real person in a line; checked, not only matched."""
-    yield "email address", [m[0] for m in _EMAIL.finditer(text) if not _RESERVED.fullmatch(m[1])]
-    yield "telephone number", [m[0] for m in _PHONE.finditer(text) if not _FICTIONAL.fullmatch(_digits(m[0]))]
-    yield "bank account (IBAN)", _that(_IBAN, text, _is_iban)
-    yield "payment card", _that(_CARD, text, _is_card)
-    yield "social security number", [m[0] for m in _SSN.finditer(text)]
-
-
-def _that(pattern: re.Pattern[str], text: str, holds: Callable[[str], bool]) -> list[str]:
-    return [m[0] for m in pattern.finditer(text) if holds(m[0])]
 
 
 def _digits(text: str) -> str:
@@ -105,6 +101,21 @@ def _is_card(text: str) -> bool:
     return valid and digits[0] in "3456" and len(set(digits)) > 2 and digits not in _TEST_CARDS
 
 
-def _finding(rule: str, message: str, path: str, line: int, value: str) -> GateFinding:
-    mark = hashlib.sha256(value.encode(errors="replace")).hexdigest()[:32]
-    return GateFinding(rule=rule, message=message, path=path, line=line, mark=mark)
+def _that(pattern: re.Pattern[str], holds: Callable[[re.Match[str]], bool]) -> Callable[[str], list[re.Match[str]]]:
+    return lambda text: [found for found in pattern.finditer(text) if holds(found)]
+
+
+PERSONAL: Final[Mapping[str, Callable[[str], Iterable[re.Match[str]]]]] = MappingProxyType(
+    {
+        "email address": _that(_EMAIL, lambda m: not _RESERVED.fullmatch(m[1])),
+        "telephone number": _that(_PHONE, lambda m: not _FICTIONAL.fullmatch(_digits(m[0]))),
+        "bank account (IBAN)": _that(_IBAN, lambda m: _is_iban(m[0])),
+        "payment card": _that(_CARD, lambda m: _is_card(m[0])),
+        "social security number": _that(_SSN, lambda m: True),
+    }
+)
+"""What finds each kind of what looks like data of a real person in a text; checked, not only matched."""
+
+
+def _finding(look: Look, rule: str, message: str, path: str, line: int, value: str) -> GateFinding:
+    return GateFinding(rule=rule, message=message, path=path, line=line, mark=look.mark(value))

@@ -1,14 +1,18 @@
 """Import architecture: what import-linter says in a sandbox, by the contracts that the base has.
 
 It imports the program to learn what imports what, so it never runs on the host. A change of the contracts themselves is
-not held against them: the base's file stands in both trees.
+not held against them: the base's file stands in both trees, and it is named, for import-linter would look into others
+first. A change of what Python would load in the place of import-linter is not judged by it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from configparser import ConfigParser, Error
 from typing import Final
 
@@ -16,9 +20,27 @@ from assay.errors import SandboxLost
 from assay.evidence.gates.looks import Look, Side
 from assay.policies.gates import GateFinding, GateResult, judge_findings, unclear
 from assay.records.sandboxes import CommandResult, Exited
-from assay.records.trees import TreeFile
+from assay.records.trees import Tree, TreeFile
 
 _COMMAND: Final = ("lint-imports", "--no-cache")
+_JUDGE: Final = frozenset(
+    {
+        *(
+            "importlinter",
+            "grimp",
+            "click",
+            "colorama",
+            "rich",
+            "markdown_it",
+            "mdurl",
+            "pygments",
+            "typing_extensions",
+        ),
+        *("tomli", "toml", "joblib", "networkx", "sitecustomize", "usercustomize", "exceptiongroup"),
+        *(sys.stdlib_module_names - {"test", "idlelib", "lib2to3", "turtledemo", "antigravity", "this"}),
+    }
+)
+"""Modules that import-linter loads, in its versions of several years, and all that Python's own library has."""
 _CONTRACT: Final = re.compile(r"^(.+?) (KEPT|BROKEN)(?: \(.*\))?$")
 _CHAIN: Final = re.compile(r"^[\s-]*([\w.]+ -> [\w.]+)(?: \(l\..*\))?$")
 _SUMMARY: Final = re.compile(r"^Contracts: \d+ kept, \d+ broken\.", re.MULTILINE)
@@ -32,9 +54,12 @@ async def look_at_imports(look: Look) -> GateResult:
             gate=look.name, outcome="pass", reasons=("the base has no contracts for import-linter, so none is broken",)
         )
     path, file = named
+    if instead := sorted(set(_instead_of_the_judge(look, await look.git.tree(look.head)))):
+        told = ", ".join(instead[:5])
+        return unclear(look.name, look.gate, f"it changes what import-linter itself would load: {told}")
     found: dict[Side, list[GateFinding]] = {}
     for side in _SIDES:
-        result = await _run(look, side, {path: file})
+        result = await _run(look, side, path, file)
         if result is None:
             return unclear(look.name, look.gate, f"import-linter could not be run on the {side}")
         broken = broken_contracts(result)
@@ -46,6 +71,23 @@ async def look_at_imports(look: Look) -> GateResult:
 
 
 _SIDES: tuple[Side, ...] = ("base", "head")
+
+
+def _instead_of_the_judge(look: Look, head: Tree) -> Iterator[str]:
+    """Yield what the change touches of modules that Python, which looks in the tree first, takes for the judge's."""
+    project = look.settings.project
+    folders = {posixpath.normpath(posixpath.join(project.root, part)) for part in ("", *project.source_roots)}
+    prefixes = {"" if folder == "." else f"{folder}/" for folder in folders}
+    loaded = {p.rpartition("/")[0] for p in head if posixpath.basename(p).startswith("__init__.")}
+    for path in (change.path for change in look.changes if change.path in head):
+        if path in folders:  # a link to modules elsewhere
+            yield path
+        for prefix in prefixes:
+            if path.startswith(prefix):
+                first, _, rest = path.removeprefix(prefix).partition("/")
+                name = first.partition(".")[0]
+                if name in _JUDGE and (not rest or f"{prefix}{first}" in loaded):
+                    yield path
 
 
 async def _configuration(look: Look) -> tuple[str, TreeFile] | None:
@@ -73,13 +115,14 @@ def _has_contracts(name: str, text: str) -> bool:
     return parser.has_section("importlinter")
 
 
-async def _run(look: Look, side: Side, over: dict[str, TreeFile]) -> CommandResult | None:
+async def _run(look: Look, side: Side, path: str, file: TreeFile) -> CommandResult | None:
     roots = look.settings.project.source_roots
+    command = (*_COMMAND, "--config", posixpath.basename(path))
     for _ in range(2):
         try:
-            async with look.sandbox(side, over) as sandbox:
+            async with look.sandbox(side, {path: file}) as sandbox:
                 environment = {"PYTHONPATH": ":".join(roots), "NO_COLOR": "1", "COLUMNS": "400"}
-                result = await sandbox.run(_COMMAND, cwd=look.settings.project.root, env=environment)
+                result = await sandbox.run(command, cwd=look.settings.project.root, env=environment)
                 look.evidence[side] = result.model_dump(mode="json", include={"ending", "seconds"})
                 return result
         except SandboxLost:

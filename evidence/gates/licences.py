@@ -49,12 +49,13 @@ def _headers(files: tuple[ChangedFile, ...], allowed: tuple[str, ...]) -> Iterat
         if not file.is_text or _FILE.fullmatch(posixpath.basename(file.path)):
             continue
         for number, line in enumerate(file.text.splitlines(), 1):
-            if (found := _HEADER.search(line[:500])) is not None and not is_allowed(found[1], allowed):
-                said = found[1].strip()
+            if (found := _HEADER.search(line)) is not None and not is_allowed(
+                said := re.sub(r"[\s-]*$", "", found[1]), allowed
+            ):
                 yield GateFinding(
                     rule="licence", message=f"is under {said}", path=file.path, line=number, mark=f"{file.path} {said}"
                 )
-            elif (found := _COPYLEFT.search(line[:500])) is not None:
+            elif (found := _COPYLEFT.search(line)) is not None:
                 said = " ".join(found[1].split())
                 yield GateFinding(
                     rule="licence",

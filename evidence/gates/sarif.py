@@ -15,21 +15,31 @@ class NotSarif(Exception):
 
 
 def read_sarif(data: bytes) -> tuple[GateFinding, ...]:
-    """Return the results in a file, those left out that the scanner itself calls suppressed, passed or gone.
+    """Return the results in a file, those left out that whoever runs the scanner suppressed, and those passed or gone.
 
-    A result is the same as another one where its fingerprints are, or else rule, file and text. Raises NotSarif.
+    A comment in the source suppresses nothing: the change may have brought it.
+
+    A result is the same as another one where its fingerprints are, or else rule, file and text. Raises NotSarif, also
+    where the scanner says that it failed or gives no results.
     """
     try:
         document = json.loads(data)
         runs = document["runs"]
-        results = [result for run in runs for result in run.get("results") or ()]
+        if not runs or not all(isinstance(run.get("results"), list) for run in runs):
+            raise NotSarif("what it wrote holds no results: it has not scanned")
+        if any(i.get("executionSuccessful") is False for run in runs for i in run.get("invocations") or ()):
+            raise NotSarif("what it wrote says that it failed (executionSuccessful is false)")
+        results = [result for run in runs for result in run["results"]]
         return tuple(_finding(result) for result in results if _counts(result))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise NotSarif(f"what it wrote is no SARIF ({type(error).__name__}: {error})") from error
 
 
 def _counts(result: dict[str, Any]) -> bool:
-    suppressed = any(s.get("status", "accepted") == "accepted" for s in result.get("suppressions") or ())
+    suppressed = any(
+        s.get("kind") == "external" and s.get("status", "accepted") == "accepted"
+        for s in result.get("suppressions") or ()
+    )
     kind, state = result.get("kind", "fail"), result.get("baselineState", "new")
     return not suppressed and kind in ("fail", "open", "review") and state != "absent"
 

@@ -5,7 +5,6 @@ Comments in a file that silence them are not heeded.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +13,15 @@ from assay.evidence.gates.looks import ChangedFile, Look, Side, in_words, too_lo
 from assay.evidence.gates.tools import ScannerFailed, python_tool, scan
 from assay.policies.gates import GateFinding, GateResult, judge_findings, unclear
 
-_BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec")
+_BANDIT = ("-r", "{}", "-f", "json", "-q", "--exit-zero", "--ignore-nosec", "-x", "/nothing/is/left/out")
+"""Left out by default is whatever has `CVS` and the like anywhere in its path."""
+_NOT_MEANT = frozenset({"wrong_language", "irrelevant_rule"})
+"""Why semgrep says that it left out what none of the rules is for."""
+_QUOTING = frozenset({"B105", "B106", "B107"})
+"""Rules that quote the password which they find."""
 _SEMGREP = (
     *("semgrep", "scan", "--json", "--quiet", "--metrics", "off", "--disable-version-check", "--no-git-ignore"),
-    "--disable-nosem",
+    *("--disable-nosem", "--max-target-bytes", "0"),
 )
 
 
@@ -40,8 +44,8 @@ _SIDES: tuple[Side, ...] = ("base", "head")
 
 
 async def _found(look: Look, files: Sequence[ChangedFile]) -> list[GateFinding]:
-    found = await _bandit([file for file in files if _is_python(file)])
-    return [*found, *(await _semgrep(files, look.gate.rules))] if look.gate.rules else found
+    found = await _bandit(look, [file for file in files if _is_python(file)])
+    return [*found, *(await _semgrep(look, files))] if look.gate.rules else found
 
 
 def _is_python(file: ChangedFile) -> bool:
@@ -50,36 +54,41 @@ def _is_python(file: ChangedFile) -> bool:
     )
 
 
-async def _bandit(files: Sequence[ChangedFile]) -> list[GateFinding]:
-    named = [ChangedFile(f.path if f.path.lower().endswith(".py") else f"{f.path}.py", f.data) for f in files]
-    paths = {n.path: f.path for n, f in zip(named, files, strict=True)}
-    out, names = await scan([*python_tool("bandit"), *_BANDIT], named)
+async def _bandit(look: Look, files: Sequence[ChangedFile]) -> list[GateFinding]:
+    out, names = await scan(
+        [*python_tool("bandit"), *_BANDIT], files, lambda file: ("file.py", file.data)
+    )  # as it is: what it is written in, a comment in it may say
     report = _read(out, "bandit") if names else {"results": [], "errors": []}
     if report.get("errors"):
         first = report["errors"][0]
-        place = paths[_path(names, str(first["filename"]))]
+        place = _path(names, str(first["filename"]))
         raise ScannerFailed(f"bandit cannot read {place}: {first['reason']}")
     texts = {file.path: file.text.splitlines() for file in files}
     found = []
     for result in report["results"]:
-        path, line = paths[_path(names, result["filename"])], result["line_number"]
+        path, line = _path(names, result["filename"]), result["line_number"]
         code = "\n".join(texts[path][n - 1] for n in result.get("line_range") or [line] if n <= len(texts[path]))
-        found.append(_finding(str(result["test_id"]), str(result["issue_text"]), path, line, code))
+        rule, said = str(result["test_id"]), str(result["issue_text"])
+        said = said.partition(":")[0] if rule in _QUOTING else said
+        found.append(_finding(look, rule, said, path, line, code))
     return found
 
 
-async def _semgrep(files: Sequence[ChangedFile], rules: Sequence[str]) -> list[GateFinding]:
-    configs = [word for rule in rules for word in ("--config", rule)]
+async def _semgrep(look: Look, files: Sequence[ChangedFile]) -> list[GateFinding]:
+    configs = [word for rule in look.gate.rules for word in ("--config", rule)]
     out, names = await scan([*_SEMGREP, *configs, "{}"], files)
     report = _read(out, "semgrep") if names else {"results": [], "errors": []}
-    if wrong := [e for e in report.get("errors", ()) if e.get("level") == "error"]:
+    if wrong := report.get("errors"):
         raise ScannerFailed(f"semgrep: {str(wrong[0].get('message', wrong[0]))[:300]}")
+    if left_out := [s for s in report.get("paths", {}).get("skipped") or () if s.get("reason") not in _NOT_MEANT]:
+        place = _path(names, str(left_out[0].get("path")))
+        raise ScannerFailed(f"semgrep left out {place}: {left_out[0].get('reason')}")
     texts = {file.path: file.text.splitlines() for file in files}
     found = []
     for result in report["results"]:
         path, start, end = _path(names, result["path"]), result["start"]["line"], result["end"]["line"]
         code = "\n".join(texts[path][start - 1 : end])  # semgrep itself shows it only to who has an account
-        found.append(_finding(str(result["check_id"]), str(result["extra"]["message"]), path, start, code))
+        found.append(_finding(look, str(result["check_id"]), str(result["extra"]["message"]), path, start, code))
     return found
 
 
@@ -88,9 +97,9 @@ def _path(names: dict[str, str], written: str) -> str:
     return next(path for name, path in names.items() if written == name or written.endswith(f"/{name}"))
 
 
-def _finding(rule: str, message: str, path: str, line: Any, code: str) -> GateFinding:
+def _finding(look: Look, rule: str, message: str, path: str, line: Any, code: str) -> GateFinding:
     """Return a finding whose mark is its code without blanks: the lines around it may come and go."""
-    mark = hashlib.sha256("".join(code.split()).encode(errors="replace")).hexdigest()[:32]
+    mark = look.mark("".join(code.split()))
     return GateFinding(rule=rule, message=message.split("\n")[0][:300], path=path, line=int(line), mark=mark)
 
 

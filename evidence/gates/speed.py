@@ -5,7 +5,11 @@ Where the noise is larger than what the bound allows to tell, the answer is `inc
 
 from __future__ import annotations
 
+import posixpath
+import re
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Final
 
 from assay.errors import SandboxLost
@@ -16,6 +20,8 @@ from assay.records.sandboxes import CommandResult
 from assay.records.trees import TreeFile
 from assay.sandboxes.protocol import Sandbox
 
+_BETWEEN: Final = re.compile(r"[\s'\";&|()=<>,`]+|::")
+"""What stands between the paths in a word, where it is a shell's line, an option with its value, or a test's id."""
 _SIDES: Final[tuple[Side, ...]] = ("base", "head")
 
 
@@ -77,10 +83,42 @@ def judge_ratio(look: Look, found: Ratio, bound: float) -> GateResult:
 async def _own_files(look: Look) -> dict[str, TreeFile] | str:
     """Return the benchmark's own files as the base has them, where the change touches them; or why there are none."""
     base = await look.git.tree(look.base)
-    touched = [c.path for c in look.changes if any(c.path in word for word in look.gate.command)]
+    files, folders = set(_named(look)), tuple(f"{folder}/" for folder in _folders(look))
+    everything = {path: c for c in look.changes for path in (c.path, c.old_path) if path is not None}
+    touched = [path for path in everything if path in files or path.startswith(folders)]
     if new := [path for path in touched if path not in base]:
         return f"the benchmark is the change's own: {', '.join(new)}"
+    if len(touched) == len(everything) and any(path not in files for path in touched):
+        return "all that it changes belongs to the benchmark, of which the base's is taken: nothing would be measured"
+    look.evidence["of the base"] = list(touched)
     return {path: base[path] for path in touched}
+
+
+def _named(look: Look) -> Iterator[str]:
+    """Yield the paths that the words of the command may mean, from the folder it runs in, and files of its modules."""
+    project, command = look.settings.project, look.gate.command
+    words = [word for said in command for word in _BETWEEN.split(said) if word]
+    for word in words:
+        yield _from(project.root, word)
+    for before, word in pairwise(words):
+        if before == "-m" and re.fullmatch(r"\w+(?:\.\w+)*", word):
+            place = word.replace(".", "/")
+            for part in ("", *project.source_roots):
+                for file in (f"{place}.py", f"{place}/__main__.py", f"{place}/__init__.py"):
+                    yield _from(project.root, posixpath.join(part, file))
+
+
+def _folders(look: Look) -> Iterator[str]:
+    """Yield those of the paths that may be a folder with the benchmark: none in which the whole program is."""
+    project = look.settings.project
+    roots = [_from(project.root, part) for part in ("", *project.source_roots)]
+    for path in _named(look):
+        if path != "." and not any(root == path or root.startswith(f"{path}/") for root in roots):
+            yield path
+
+
+def _from(root: str, word: str) -> str:
+    return posixpath.normpath(posixpath.join(root, word)).removeprefix("/workspace/")
 
 
 async def _run(look: Look, sandbox: Sandbox) -> CommandResult:

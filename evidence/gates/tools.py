@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,22 @@ from assay.policies.settings import Settings
 
 _MODULES: Final = {"secrets": ("detect_secrets", "detect-secrets"), "security": ("bandit", "bandit")}
 _SECONDS: Final = 300.0
+_ENDING: Final = re.compile(r"[^.].*(\.[A-Za-z0-9]{1,12})")
+_WORD: Final = re.compile(r"[A-Za-z]{1,20}")
+
+Naming = Callable[[ChangedFile], tuple[str, bytes]]
+"""Under which name, and with which content, a scanner gets to see a file."""
+
+
+def neutral(file: ChangedFile) -> tuple[str, bytes]:
+    """Return a name that says nothing but the kind of file, and the content as UTF-8, whatever it was before.
+
+    Scanners pass files over by their names, and at a byte that they cannot read.
+    """
+    last = file.path.rpartition("/")[2]
+    found = _ENDING.fullmatch(last)
+    whole = last if _WORD.fullmatch(last) else "file.txt"  # `Dockerfile` tells its kind by all of its name
+    return f"file{found[1]}" if found else whole, file.text.encode("utf-8", "replace")
 
 
 class ScannerFailed(Exception):
@@ -40,20 +57,26 @@ def check_tools(settings: Settings) -> None:
             )
         for rules in gate.rules:
             if not Path(rules).exists():
-                raise ConfigurationError(f"the gate {name!r} names rules that do not exist: {rules}")
+                raise ConfigurationError(
+                    f"the gate {name!r} names rules that do not exist: {rules}",
+                    next_step="name a file or folder, absolute or relative to the file with the settings",
+                )
 
 
-async def scan(command: Sequence[str], files: Sequence[ChangedFile]) -> tuple[bytes, dict[str, str]]:
+async def scan(
+    command: Sequence[str], files: Sequence[ChangedFile], naming: Naming = neutral
+) -> tuple[bytes, dict[str, str]]:
     """Run a scanner over files in a folder of their own, and return what it prints.
 
     Args:
         command: its words; `{}` in one of them is the folder.
         files: what it reads; too long ones and those that are no text are left out.
+        naming: what it sees of each of them.
 
     Returns its output, and from the path of each file in the folder to its path in the change. Raises ScannerFailed.
     """
     with tempfile.TemporaryDirectory(prefix="assay-gate-") as folder:
-        names = await asyncio.to_thread(_lay_out, Path(folder), files)
+        names = await asyncio.to_thread(_lay_out, Path(folder), files, naming)
         if not names:
             return b"", {}
         words = [word.replace("{}", folder) for word in command]
@@ -84,16 +107,15 @@ def python_tool(module: str) -> list[str]:
     return [sys.executable, "-I", "-m", module]
 
 
-def _lay_out(folder: Path, files: Sequence[ChangedFile]) -> dict[str, str]:
+def _lay_out(folder: Path, files: Sequence[ChangedFile], naming: Naming) -> dict[str, str]:
     """Write the files, each into a folder with a number: their own names may be anything. Returns name to path."""
     names = {}
     for number, file in enumerate(files):
         if file.is_text and len(file.data) <= MOST_BYTES:
-            last = file.path.rpartition("/")[2].encode("utf-8", "replace").decode()
-            name = f"{number}/{last[-100:].lstrip('.-') or 'file'}"
+            last, data = naming(file)
             (folder / str(number)).mkdir()
-            (folder / name).write_bytes(file.data)
-            names[name] = file.path
+            (folder / str(number) / last).write_bytes(data)
+            names[f"{number}/{last}"] = file.path
     return names
 
 

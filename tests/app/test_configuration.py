@@ -32,6 +32,17 @@ async def test_files_are_relative_to_the_layer_that_names_them(tmp_path: Path) -
     assert found.source.endswith(f"within {org}")
 
 
+async def test_rules_of_a_gate_are_relative_to_the_layer_that_names_each(tmp_path: Path) -> None:
+    """Lists of rules add up, and each item keeps the folder of who said it; an absolute one stays."""
+    repo = repository(tmp_path / "repo", '[gates.s]\nkind = "security"\nrules = ["own.yaml", "/abs.yaml"]\n')
+    org = tmp_path / "policy.toml"
+    org.write_text('[gates.s]\nkind = "security"\nrules = ["theirs"]\n')
+    found = await look_up_policy(repo, None, root=tmp_path / "state", around=Around(organisation=org))
+    assert found.settings.gates["s"].rules == (str(tmp_path / "theirs"), str(repo / "own.yaml"), "/abs.yaml")
+    alone = await look_up_policy(repo, None, root=tmp_path / "state")
+    assert alone.settings.gates["s"].rules == (str(repo / "own.yaml"), "/abs.yaml")
+
+
 async def test_what_the_organisation_names_it_grants(tmp_path: Path) -> None:
     """A repository needs no grant of a person's for a way out within the organisation's; for another one it does."""
     org = tmp_path / "org.toml"

@@ -28,6 +28,12 @@ def test_gates_over_a_change(project: Project) -> None:
     said = call("gates", "HEAD~1..HEAD", "--repo", project.repo, "--json")
     told = [json.loads(line) for line in said.out.splitlines()]
     assert (said.code, [line["outcome"] for line in told if "reasons" in line]) == (3, ["pass", "ask"])
+    assert told[-1]["outcomes"] == {"pass": 1, "block": 0, "ask": 1, "warn": 0}
+    none = project.folder / "none.toml"
+    none.write_text("")
+    said = call("gates", "HEAD~1..HEAD", "--repo", project.repo, "--json", "--config", none)
+    last = json.loads(said.out.splitlines()[-1])
+    assert (said.code, last["gates"], bool(last["run"]), str(none) in last["source"]) == (0, 0, True, True)
     project.repository.commit({"b.py": "1\n"})
     assert call("gates", "HEAD~1..HEAD", "--repo", project.repo, "--set", "gates.size.max_lines = 3").code == 0
     assert call("runs").out.startswith("No runs yet")

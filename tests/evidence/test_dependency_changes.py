@@ -332,3 +332,29 @@ def test_the_projects_own_packages_are_no_dependencies(
 ) -> None:
     """Its own name, members of its workspace, and what a first lock file lists; what else comes in beside is told."""
     assert [one.name for one in examine(before, after, ()).undeclared] == undeclared
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "requirements.txt",
+            "--extra-index-url https://me:{}@index.test/simple\nx @ git+https://me:{}@git.test/x@v1\n",
+        ),
+        ("requirements.txt", "https://me:{}@files.test/x.whl?private_token={}\n"),
+        ("requirements.txt", "x @ @ https://me:{}@files.test/" + "x" * 80 + "\n"),
+        ("package.json", '{{"dependencies": {{"x": "git+https:\\/\\/me:{}@git.test/x.git"}}}}'),
+        ("uv.lock", '[[package]]\nname = "x"\nversion = "1"\nsource = {{ git = "https://me:{}@git.test/x" }}\n'),
+        ("Dockerfile", "FROM a\nRUN pip install --index-url https://me:{}@index.test/simple x\n"),
+    ],
+)
+def test_credentials_in_addresses_are_not_told(path: str, text: str) -> None:
+    """What is told of a file holds the address without who may use it, and a new credential is no new source."""
+    before, after = (
+        {path: text.replace("{}", word).replace("{{", "{").replace("}}", "}")} for word in ("h1dd3n", "n3w0ne")
+    )
+    found = examine({}, after)
+    assert found.flags
+    assert "n3w0ne" not in found.model_dump_json()
+    if "@ @" not in text:
+        assert "n3w0ne" not in examine(before, after).model_dump_json()

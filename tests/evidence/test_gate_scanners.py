@@ -21,6 +21,11 @@ async def test_secrets(gates: GateBench) -> None:
     found = await gates.judge(gate("secrets"), {"a.py": "x = 1\n"}, {"a.py": f"x = 1\n{leak}"})
     assert (found.outcome, found.findings[0].path, found.findings[0].line) == ("block", "a.py", 2)
     assert KEY not in found.model_dump_json()
+    again = await gates.judge(gate("secrets"), {"a.py": "x = 1\n"}, {"a.py": f"x = 1\n{leak}"})
+    assert again.findings[0].mark != found.findings[0].mark  # or whoever guesses the secret could tell by the mark
+    assert (
+        "hunter" not in (await gates.judge(gate("security"), {}, {"a.py": "password = 'hunter'\n"})).model_dump_json()
+    )
     moved = await gates.judge(gate("secrets"), {"a.py": leak}, {"b.py": f"y = 2\n{leak}"})
     assert moved.reasons == ("nothing new in 1 changed file",)
     twice = await gates.judge(gate("secrets"), {"a.py": leak}, {"a.py": leak, "b.py": leak})
@@ -32,6 +37,29 @@ async def test_secrets(gates: GateBench) -> None:
     )
     long = await gates.judge(gate("secrets"), {}, {"a.txt": "x " * 1_100_000})
     assert (long.outcome, long.reasons) == ("ask", ("too long to be scanned: a.txt",))
+
+
+async def test_secrets_in_files_of_any_name(gates: GateBench) -> None:
+    """Neither a name that a scanner leaves out nor a byte that it cannot read hides a key."""
+    leak = f'KEY = "{KEY}"\n'
+    for name in ("swagger.json", "package-lock.json", "a.svg", "poetry.lock", ".env", ".secrets.baseline", "-x.py"):
+        found = await gates.judge(gate("secrets"), {}, {name: leak})
+        assert [f.path for f in found.findings] == [name], found
+    comment = await gates.judge(gate("secrets"), {}, {"a.yaml": f"a: 1\n# {KEY}\n"})
+    assert [f.line for f in comment.findings] == [2]
+    for data in (f"x\n{leak}".encode("utf-16"), b"\0\n" + leak.encode(), f"x\n{leak}".encode("utf-16-be")):
+        hidden = await gates.judge(gate("secrets"), {}, {"a.py": data})
+        assert [(f.path, f.line) for f in hidden.findings] == [("a.py", 2)], data
+    latin = await gates.judge(gate("secrets"), {}, {"a.py": f"# caf\xe9\n{leak}".encode("latin-1")})
+    assert [(f.path, f.line) for f in latin.findings] == [("a.py", 2)]
+
+
+async def test_weak_code_in_files_of_any_name(gates: GateBench) -> None:
+    """Names that bandit leaves out are looked at, and a stub is told from the program that it would be laid on."""
+    weak = "import subprocess\n\n\ndef f(x):\n    subprocess.call('ls ' + x, shell=True)\n"
+    names = ("CVSS.py", "a.egg/b.py", "a.pyi", "a.pyi.py")
+    found = await gates.judge(gate("security"), {}, dict.fromkeys(names, weak))
+    assert {f.path for f in found.findings if f.rule == "B602"} == set(names)
 
 
 async def test_weak_code(gates: GateBench) -> None:
@@ -82,8 +110,9 @@ def test_a_gate_without_its_scanner_is_an_error(monkeypatch: pytest.MonkeyPatch,
         check_tools(Settings(gates={"x": gate("security", rules=["rules.yaml"])}))
     (tmp_path / "semgrep").write_text("#!/bin/sh\n")
     (tmp_path / "semgrep").chmod(0o755)
-    with pytest.raises(ConfigurationError, match="names rules that do not exist: /nowhere"):
+    with pytest.raises(ConfigurationError, match="names rules that do not exist: /nowhere") as caught:
         check_tools(Settings(gates={"x": gate("security", rules=["/nowhere"])}))
+    assert caught.value.next_step.startswith("name a file or folder")
 
 
 async def test_a_scanner_that_fails_does_not_pass(gates: GateBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +132,9 @@ for path in sorted(pathlib.Path(sys.argv[-1]).rglob("*.js")):
         if "eval(" in line:
             found.append({{"check_id": "no-eval", "path": str(path), "start": {{"line": number}},
                           "end": {{"line": number}}, "extra": {{"message": "no eval", "lines": "requires login"}}}})
-print(json.dumps({{"results": found, "errors": []}}))
+skipped = [{{"path": str(path), "reason": "too_big"}} for path in pathlib.Path(sys.argv[-1]).rglob("*.ts")]
+errors = [{{"level": "warn", "message": "no"}} for path in pathlib.Path(sys.argv[-1]).rglob("*.go")]
+print(json.dumps({{"results": found, "errors": errors, "paths": {{"skipped": skipped}}}}))
 """
 
 
@@ -118,3 +149,6 @@ async def test_rules_of_semgrep(gates: GateBench, tmp_path: Path, monkeypatch: p
     one = gate("security", rules=[str(tmp_path / "rules.yaml")])
     result = await gates.judge(one, {"a.js": "eval(a)\n"}, {"a.js": "x\neval(a)\neval(b)\n"})
     assert [(f.rule, f.path, f.line) for f in result.findings] == [("no-eval", "a.js", 3)]
+    for name, said in (("x.ts", "semgrep left out x.ts: too_big"), ("x.go", "semgrep: no")):
+        unseen = await gates.judge(one, {}, {name: "1\n"})
+        assert (unseen.outcome, unseen.reasons) == ("ask", (said,))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gate_bench import GateBench, gate
 
-from assay.evidence.gates.data import personal_data
+from assay.evidence.gates.data import PERSONAL
 from assay.evidence.gates.dependencies import POPULAR, imitated
 from assay.evidence.gates.imports import broken_contracts
 from assay.evidence.gates.licences import is_allowed
@@ -20,9 +20,9 @@ from assay.evidence.gates.looks import Look
 from assay.evidence.gates.sarif import NotSarif, read_sarif
 from assay.policies.gates import GateResult
 from assay.policies.loading import parse_settings
-from assay.policies.settings import GateSettings
+from assay.policies.settings import GateSettings, ProjectSettings, Settings
 from assay.records.entries import EntryKind
-from assay.records.sandboxes import CommandResult, Exited, Output
+from assay.records.sandboxes import CommandResult, Exited, Output, Signalled
 from assay.records.trees import REGULAR
 from assay.reports.sarif import write_sarif
 from assay.sandboxes.docker import DockerProvider
@@ -69,6 +69,10 @@ async def test_licences(gates: GateBench) -> None:
         "pyproject.toml": '[project]\nlicense = "GPL-3.0-only"\n',
         "x.c": "// SPDX-License-Identifier: AGPL-3.0-or-later\n",
         "y.c": "// SPDX-License-Identifier: MIT OR GPL-2.0-only\n",
+        "y.html": "<!-- SPDX-License-Identifier: MIT -->\n",
+        "y.css": "/* SPDX-License-Identifier: MIT */\n",
+        "y.sql": "-- SPDX-License-Identifier: MIT --\n",
+        "x.html": "<!-- SPDX-License-Identifier: GPL-2.0-only-->\n",
         "package-lock.json": json.dumps(lock),
     }
     found = await gates.judge(gate("licences"), {"LICENSE": "MIT\n"}, head)
@@ -79,11 +83,12 @@ async def test_licences(gates: GateBench) -> None:
         ("package-lock.json", "c names no licence"),
         ("pyproject.toml", "says GPL-3.0-only"),
         ("x.c", "is under AGPL-3.0-or-later"),
+        ("x.html", "is under GPL-2.0-only"),
     ]
     again = await gates.judge(gate("licences"), head, {**head, "x.c": head["x.c"] + "int x;\n"})
     assert again.outcome == "pass"
     wide = gate("licences", allowed=["MIT", "GPL-3.0-only", "AGPL-3.0-or-later"])
-    assert len((await gates.judge(wide, {"LICENSE": "MIT\n"}, head)).findings) == 3
+    assert len((await gates.judge(wide, {"LICENSE": "MIT\n"}, head)).findings) == 4
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,8 @@ async def test_data_that_must_not_leave(gates: GateBench) -> None:
         ("tests/data.csv", "telephone number"),
     ]
     assert "jane@gmail" not in found.model_dump_json()
+    again = await gates.judge(one, {"customers/a.sql": "y\n"}, head)
+    assert {f.mark for f in again.findings} & {f.mark for f in found.findings} == {"customers/a.sql"}
     before = {"tests/data.csv": head["tests/data.csv"], "src/a.py": head["src/a.py"]}
     assert (await gates.judge(one, before, {k: f"new\n{v}" for k, v in before.items()})).outcome == "pass"
 
@@ -138,7 +145,28 @@ async def test_data_that_must_not_leave(gates: GateBench) -> None:
 )
 def test_data_of_people(text: str, kinds: list[str]) -> None:
     """Check digits decide, and what is set aside for examples is nobody's."""
-    assert [kind for kind, values in personal_data(text) if values] == kinds
+    assert [kind for kind, find in PERSONAL.items() if list(find(text))] == kinds
+
+
+async def test_data_in_long_lines_and_in_any_encoding(gates: GateBench) -> None:
+    """What stands far out in a line, across the edge of a part, or between zero bytes is found, and found once."""
+    one, mail = gate("data", patterns=["PROJECT-[A-Z]+"]), "jane@gmail.com"
+    for before in (0, 19_990, 21_995, 39_995, 100_000):
+        line = f"{'x' * before} {mail} PROJECT-X\n"
+        found = await gates.judge(one, {}, {"tests/a.json": line})
+        assert sorted(f.rule for f in found.findings) == ["email address", "patterns PROJECT-[A-Z]+"], before
+    text = f"mail {mail}\n"
+    for data in (
+        text.encode("utf-16"),
+        text.encode("utf-16-le"),
+        b"\0" + text.encode(),
+        b"\xff" + text.encode(),
+        b"\xff\xfe" + text.encode() * 2 + b"\0",
+    ):
+        found = await gates.judge(one, {}, {"tests/a.txt": data})
+        assert {f.rule for f in found.findings} == {"email address"}, data
+    picture = await gates.judge(one, {}, {"tests/a.png": b"\0" + text.encode()})
+    assert picture.reasons == ("nothing new in 0 changed files (1 more are no text)",)
 
 
 async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
@@ -147,6 +175,7 @@ async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
 
     def lint(asked: FakeCommand) -> FakeOutcome:
         assert asked.tree[".importlinter"].data.decode() == contracts
+        assert asked.command[-2:] == ("--config", ".importlinter")  # or it looks into setup.cfg first
         bad = b"import p.web" in asked.tree["p/core.py"].data
         lines = ["No web in core BROKEN" if bad else "No web in core KEPT", "Contracts: 0 kept, 1 broken."]
         lines += ["-   p.core -> p.web (l.1)"] if bad else []
@@ -164,6 +193,18 @@ async def test_imports_by_the_contracts_of_the_base(gates: GateBench) -> None:
         gate("imports"), base, {**base, "x": "2"}, lambda asked: FakeOutcome(ending=Exited(code=127))
     )
     assert missing.outcome == "ask"
+
+
+async def test_the_change_does_not_bring_its_own_import_linter(gates: GateBench) -> None:
+    """What Python would load in the place of the judge is asked about where the change touches it, and else is not."""
+    kept = FakeOutcome(ending=Exited(code=0), stdout=b"All fine KEPT\nContracts: 1 kept, 0 broken.")
+    base = {".importlinter": "[importlinter]\nroot_package = p\n", "src/rich/__init__.py": "", "src/p/a.py": ""}
+    for path in ("src/click.py", "importlinter/__init__.py", "src/sitecustomize.py", "json.py", "src/rich/x.py"):
+        told = await gates.judge(gate("imports"), base, {**base, path: "print('Contracts')"}, lambda asked: kept)
+        assert (told.outcome, told.reasons[0].endswith(path)) == ("ask", True), (path, told)
+    for path in ("src/p/click.py", "site/x.py", "tests/json.py", "src/p/b.py"):
+        told = await gates.judge(gate("imports"), base, {**base, path: "x = 1"}, lambda asked: kept)
+        assert told.outcome == "pass", (path, told)
 
 
 def test_what_import_linter_prints(tmp_path: Path) -> None:
@@ -233,6 +274,58 @@ async def test_a_benchmark_that_says_nothing(gates: GateBench) -> None:
     assert (broken.outcome, "does not run on the base" in broken.reasons[0]) == ("ask", True)
 
 
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        (["python", "bench.py"], "app/bench.py"),
+        (["python", "./perf/../bench.py"], "app/bench.py"),
+        (["sh", "-c", "cd . && python bench.py; true"], "app/bench.py"),
+        (["pytest", "perf/test_x.py::test_y"], "app/perf/test_x.py"),
+        (["run", "--suite=perf"], "app/perf/sizes.json"),
+        (["python", "-m", "perf.all"], "app/perf/all.py"),
+        (["python", "-m", "perf.all"], "app/src/perf/all/__main__.py"),
+        (["python", "/workspace/app/bench.py"], "app/bench.py"),
+    ],
+)
+async def test_the_benchmark_is_the_bases(gates: GateBench, command: list[str], path: str) -> None:
+    """However the command names it: what it names is read from the folder that it runs in."""
+    base = {path: "base", "app/src/work.py": "1"}
+    seen = []
+
+    def look(asked: FakeCommand) -> FakeOutcome:
+        seen.append((asked.tree[path].data, asked.tree["app/src/work.py"].data))
+        return FakeOutcome(ending=Exited(code=1))
+
+    settings = Settings(project=ProjectSettings(root="app"))
+    one = gate("speed", command=command, at_most=1.5)
+    await gates.judge(one, base, {path: "head", "app/src/work.py": "2"}, look, settings=settings)
+    assert seen == [(b"base", b"1")]  # it fails there, so nothing is measured
+    seen.clear()
+    one = gate("speed", command=command, at_most=1.5)
+    await gates.judge(
+        one, {**base, "app/src/work.py": "0"}, {path: "head", "app/src/work.py": "2"},
+        lambda asked: FakeOutcome(ending=Exited(code=int(look(asked) is None or seen[-1][1] == b"2"))),
+        settings=settings,
+    )  # fmt: skip
+    assert seen == [(b"base", b"0"), (b"base", b"2")]
+
+
+async def test_the_program_is_not_the_benchmark(gates: GateBench) -> None:
+    """A word that names the folder of the program does not put the base's program into the head; nor does a letter."""
+    seen = []
+
+    def look(asked: FakeCommand) -> FakeOutcome:
+        seen.append((asked.tree["src/work.py"].data, asked.tree["b"].data))
+        return FakeOutcome(ending=Exited(code=int(len(seen) == 2)))
+
+    one = gate("speed", command=["bench", "src", "."], at_most=1.5)
+    await gates.judge(one, {"src/work.py": "1", "b": "1"}, {"src/work.py": "2", "b": "2"}, look)
+    assert seen == [(b"1", b"1"), (b"2", b"2")]
+    all_of_it = gate("speed", command=["bench", "lib"], at_most=1.5)
+    told = await gates.judge(all_of_it, {"lib/a.py": "1"}, {"lib/a.py": "2"})
+    assert (told.outcome, "nothing would be measured" in told.reasons[0]) == ("ask", True)
+
+
 @pytest.mark.docker
 async def test_speed_of_real_programs(gates: GateBench) -> None:
     """In two real sandboxes: twenty times the work is more than half as much again, by the base's own benchmark."""
@@ -268,13 +361,44 @@ async def test_sarif_of_a_users_command(gates: GateBench) -> None:
     assert [(f.rule, f.path, f.line) for f in result.findings] == [("R2", "b.c", 5)]
     same = await gates.judge(one, {"results": sarif(old)}, {"results": sarif(found_at("R1", "a.c", 30))}, scanner)
     assert same.outcome == "pass"
-    quiet = {**new, "suppressions": [{"kind": "inSource"}]}
+    quiet = {**new, "suppressions": [{"kind": "external"}]}
     passed = await gates.judge(one, {"results": sarif()}, {"results": sarif(quiet, {**new, "kind": "pass"})}, scanner)
     assert passed.outcome == "pass"
     none = await gates.judge(one, {"results": sarif()}, {"results": ""}, scanner)
     assert (none.outcome, "wrote no SARIF; it printed: no rules" in none.reasons[0]) == ("ask", True)
+    hushed = {**new, "suppressions": [{"kind": "inSource"}]}  # by a comment that the change may have brought
+    assert (await gates.judge(one, {"results": sarif()}, {"results": sarif(hushed)}, scanner)).outcome == "block"
     broken = await gates.judge(one, {"results": sarif()}, {"results": '{"runs": 5}'}, scanner)
     assert (broken.outcome, "on the change: what it wrote is no SARIF" in broken.reasons[0]) == ("ask", True)
+
+
+async def test_a_scanner_that_did_not_scan_is_not_passed(gates: GateBench) -> None:
+    """A report in the tree does not stand in for one that was not written, and one that says it failed is none."""
+    one = GateSettings(command=("scan",), sarif="out/x.sarif", on_failure="block")
+    for code in (0, 127):
+        result = await gates.judge(
+            one,
+            {"out/x.sarif": sarif()},
+            {"out/x.sarif": sarif(), "a": "1"},
+            lambda asked, code=code: FakeOutcome(ending=Exited(code=code)),
+        )
+        said = "wrote no SARIF" if code == 0 else "no end of its own (exit code 127)"
+        assert (result.outcome, said in result.reasons[0]) == ("ask", True), result
+
+    def killed(asked: FakeCommand) -> FakeOutcome:
+        files = {**asked.files, "/workspace/out/x.sarif": FakeFile(REGULAR, sarif())}
+        return FakeOutcome(ending=Signalled(signal=9), files=files)
+
+    assert (await gates.judge(one, {"a": "1"}, {"a": "2"}, killed)).outcome == "ask"
+    for wrong in (
+        {"results": None},
+        {},
+        {"results": [], "invocations": [{"executionSuccessful": False}]},
+    ):
+        with pytest.raises(NotSarif, match=r"failed|not scanned"):
+            read_sarif(json.dumps({"runs": [wrong]}).encode())
+    with pytest.raises(NotSarif):
+        read_sarif(b'{"runs": []}')
 
 
 def test_sarif_that_is_written_is_read_again() -> None:
@@ -293,6 +417,11 @@ def test_sarif_that_is_written_is_read_again() -> None:
         ("keys/R1", "a b.c", 3),
         ("slow/gate", "", None),
     ]
+    twice = write_sarif([GateResult(gate="keys", outcome="block", findings=(finding, finding))])
+    prints = [r["partialFingerprints"]["assay/v1"] for r in json.loads(twice)["runs"][0]["results"]]
+    assert len(set(prints)) == 2
+    other = [finding.model_copy(update={"mark": "another"})] * 2
+    assert write_sarif([GateResult(gate="keys", outcome="block", findings=tuple(other))]) == twice
     assert [r["level"] for r in json.loads(text)["runs"][0]["results"]] == ["error", "warning"]
     with pytest.raises(NotSarif):
         read_sarif(b"[]")

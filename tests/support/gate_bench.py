@@ -46,9 +46,10 @@ class GateBench:
         *,
         provider: SandboxProvider | None = None,
         run: str | None = None,
+        settings: Settings | None = None,
     ) -> GateResult:
         """Return what one gate says of the change from files to files."""
-        settings = Settings(gates={"g": gate})
+        settings = (settings or Settings()).model_copy(update={"gates": {"g": gate}})
         one, two = await self.commit(base), await self.commit(head)
         gates = PolicyGates(
             git=self.git, ledger=self.ledger, sandboxes=provider or FakeSandboxProvider(commands), settings=settings
