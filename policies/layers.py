@@ -17,6 +17,7 @@ from assay.policies.tightness import (
     EVERY,
     NAMED,
     TIGHTNESS,
+    asked_within,
     common_rules,
     loosening_rules,
     pattern_of,
@@ -93,9 +94,12 @@ class Combined:
     loosenings: tuple[Loosening, ...]
 
 
-def combine(layers: Sequence[Layer]) -> Combined:
-    """Return what layers say together, from the upper one to the lowest, and every attempt to loosen."""
-    return _Combining(layers).result()
+def combine(layers: Sequence[Layer], *, roles: Iterable[str] = ()) -> Combined:
+    """Return what layers say together, from the upper one to the lowest, and every attempt to loosen.
+
+    What is said of every role holds for the four, for those that a layer names, and for the `roles` of a platform.
+    """
+    return _Combining(layers, (*ROLES, *roles)).result()
 
 
 @dataclass
@@ -109,8 +113,9 @@ class _Said:
 
 
 class _Combining:
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], roles: Sequence[str]) -> None:
         self._layers = layers
+        self._roles = roles
         self._sayings = [dict(_settings_in(layer.document, ())) for layer in layers]
         self._loosenings: list[Loosening] = []
         self._origins: dict[KeyPath, tuple[Layer, KeyPath]] = {}
@@ -135,7 +140,7 @@ class _Combining:
         tables = [t for layer in self._layers if isinstance(t := layer.document.get(table), Mapping)]
         names = dict.fromkeys(name for said in tables for name in said)
         if EVERY in names:
-            names |= dict.fromkeys({"agents": ROLES, "sandboxes": ("default",)}.get(table, ()))
+            names |= dict.fromkeys({"agents": self._roles, "sandboxes": ("default",)}.get(table, ()))
         return [name for name in names if name != EVERY]
 
     def _paths(self) -> Iterator[KeyPath]:
@@ -155,19 +160,24 @@ class _Combining:
         for number, (layer, sayings) in enumerate(zip(self._layers, self._sayings, strict=True)):
             general = (path[0], EVERY, *path[2:]) if path[0] in NAMED else path
             if path in sayings:
-                value = sayings[path]
-                if tightness.kind == "added" and general != path and general in sayings:
-                    self._note_added(path, layer, sayings[general], said)
-                    said = _Said(tightness.meet(said.value or [], sayings[general]), origin=(layer, general))
                 if said.origin is None:
                     said = self._whole(number, path, said)
-                if not self._refused(number, path, value, said):
+                upper, value = said, sayings[path]
+                if tightness.kind == "added" and general != path and general in sayings:
+                    more = sayings[general]
+                    if not self._refused(number, general, more, upper, of=path):
+                        self._note_added(path, layer, more, said)
+                        said = _Said(tightness.meet(said.value or [], more), upper.bound, (layer, general))
+                if not self._refused(number, path, value, upper):
                     if tightness.kind == "added":
                         self._note_added(path, layer, value, said)
                         value = tightness.meet(said.value or [], value)
                     said = _Said(value, value, (layer, path))
-            elif general in sayings and not self._refused(number, general, sayings[general], said, of=path):
-                self._spread(path, said, sayings[general], (layer, general))
+            elif general in sayings:
+                if said.origin is None:
+                    said = self._whole(number, path, said)
+                if not self._refused(number, general, sayings[general], said, of=path):
+                    self._spread(path, said, sayings[general], (layer, general))
         return said
 
     def _whole(self, number: int, path: KeyPath, said: _Said) -> _Said:
@@ -186,16 +196,19 @@ class _Combining:
                 known.append(item)
 
     def _refused(self, number: int, path: KeyPath, value: Any, said: _Said, of: KeyPath | None = None) -> bool:
-        """Note where a layer says what the ones above do not let it say; what is said of every name only bounds."""
-        layer, concrete = self._layers[number], of or path
+        """Note where a layer says what the ones above do not let it say.
+
+        What is said of every name only bounds; but where lists add up, its `!` takes back like any other.
+        """
+        layer, concrete, row = self._layers[number], of or path, TIGHTNESS[pattern_of(path)]
         if (fixed := self._fixed_above(number, concrete)) is not None:
             held = said.value if said.origin is not None else _default(concrete)
             if value == held:
                 return False
             reason = f"{_dotted(path)} is fixed by {fixed}"
-        elif of is None and said.origin is not None and TIGHTNESS[pattern_of(path)].loosens(said.bound, value):
+        elif said.origin is not None and (of is None or row.kind == "added") and row.loosens(said.bound, value):
             above, where = said.origin
-            words = TIGHTNESS[pattern_of(path)].words
+            words = row.words
             reason = (
                 f"{_dotted(path)} = {_shown(value)} loosens what {above.place(where)} says, {_shown(said.bound)} "
                 f"(tighter is {words}); a lower layer may only tighten"
@@ -219,7 +232,8 @@ class _Combining:
         tightness = TIGHTNESS[pattern_of(path)]
         if said.origin is None:
             default = _plain(_default(path))
-            said.value = tightness.meet(default, value) if tightness.kind not in ("kept", "free") else value
+            fills = tightness.kind in ("kept", "free") or tightness.nothing
+            said.value = value if fills else tightness.meet(default, value)
             said.bound, said.origin = value, origin
         elif tightness.kind not in ("kept", "free"):
             if (met := tightness.meet(said.value, value)) != said.value:
@@ -227,7 +241,10 @@ class _Combining:
             said.bound = tightness.meet(said.bound, value)
 
     def _settle_rules(self, role: str) -> None:
-        """Combine the rules of a role: `deny` and `ask` add up, `allow` is the lowest one's, within those above."""
+        """Combine the rules of a role: `deny` and `ask` add up, `allow` is the lowest one's, within those above.
+
+        What is asked of every role only bounds: it is asked as far as the role may do it otherwise.
+        """
         rules: dict[str, list[Any]] = {}
         places: dict[str, list[tuple[Layer, KeyPath]]] = {}
         for number, layer in enumerate(self._layers):
@@ -237,14 +254,41 @@ class _Combining:
                     given: Mapping[str, Sequence[Any]] = layer.document["agents"][name]["rules"]
                     path: KeyPath = ("agents", name, "rules")
                     for effect, item, text in loosening_rules(above, given) if name == role else ():
-                        self._loosenings.append(self._loose_rule(number, (*path, effect, item), text))
+                        self._loosenings.append(self._loose_rule(number, role, (*path, effect, item), text))
                     for effect in _LISTS:
                         if effect in given:
                             self._join(role, layer, path, effect, given[effect], rules, places)
+            self._narrow_asks(number, role, rules, places, above, rules.get("allow"))
+        if "allow" not in rules:
+            self._narrow_asks(number, role, rules, places, above, _plain(default_role(role).rules.allow))
         for effect, items in rules.items():
             self._put(("agents", role, "rules", effect), items)
             for item, origin in enumerate(places[effect]):
                 self._origins["agents", role, "rules", effect, item] = origin
+
+    def _narrow_asks(
+        self,
+        number: int,
+        role: str,
+        rules: dict[str, list[Any]],
+        places: dict[str, list[tuple[Layer, KeyPath]]],
+        above: Mapping[str, Sequence[Any]],
+        allowed: Sequence[Any] | None,
+    ) -> None:
+        """Take out of what every role is asked what this one may not do, and note what may lie in there."""
+        if allowed is None or "ask" not in rules:
+            return
+        asked = list(zip(rules["ask"], places["ask"], strict=True))
+        rules["ask"], places["ask"] = [], []
+        for rule, origin in asked:
+            kept = asked_within(rule, allowed) if origin[1][1] == EVERY else [rule]
+            if kept and origin[0] is self._layers[number] and origin[1][1] == EVERY:
+                for _, _, text in loosening_rules(above, {"ask": kept}):
+                    self._loosenings.append(self._loose_rule(number, role, origin[1], text))
+            for one in kept:
+                if one not in rules["ask"]:
+                    rules["ask"].append(one)
+                    places["ask"].append(origin)
 
     def _are_fixed(self, number: int, role: str, name: str) -> bool:
         """Note where a layer says rules that one above fixes, and say whether there are any."""
@@ -270,7 +314,11 @@ class _Combining:
         if effect != "allow":
             known = rules.setdefault(effect, [])
             kept = [n for n, rule in enumerate(given) if rule not in known]
-            places.setdefault(effect, []).extend(here[n] for n in kept)
+            found = places.setdefault(effect, [])
+            for n, rule in enumerate(given):
+                if rule in known and path[1] != EVERY and found[known.index(rule)][1][1] == EVERY:
+                    found[known.index(rule)] = here[n]  # said of the role itself, too, so that it is no mere bound
+            found.extend(here[n] for n in kept)
             known.extend(given[n] for n in kept)
         elif path[1] == EVERY:
             before = rules.get("allow", _plain(list(default_role(role).rules.allow)))
@@ -281,12 +329,12 @@ class _Combining:
         else:
             rules["allow"], places["allow"] = list(given), here
 
-    def _loose_rule(self, number: int, path: KeyPath, text: str) -> Loosening:
+    def _loose_rule(self, number: int, role: str, path: KeyPath, text: str) -> Loosening:
         layer = self._layers[number]
         above, said = next(
             (upper, said)
             for upper in reversed(self._layers[:number])
-            for name in (path[1], EVERY)
+            for name in (role, EVERY)
             if upper.holds(said := ("agents", name, "rules", "allow"))
         )
         words = "allows" if path[-2] == "allow" else "asks for"

@@ -55,6 +55,8 @@ def test_the_table_is_total() -> None:
         ("[gates.x]\nmax_files = 1\non_failure = 'block'", "[gates.x]\non_failure = 'ask'"),
         ("[gates.x]\ncommand = ['lint']", "[gates.x]\ncommand = ['true']"),
         ("[gates.x]\nkind = 'licences'\nallowed = ['MIT']", "[gates.x]\nallowed = ['MIT', 'GPL-3.0-only']"),
+        ("[gates.x]\nkind = 'licences'\nallowed = ['MIT']", "[gates.x]\nallowed = []"),
+        ("[gates.'*']\nallowed = ['MIT']", "[gates.x]\nkind = 'licences'\nallowed = []"),
         ("[gates.x]\ncommand = ['lint']", "[gates.x]\nsarif = 'out.sarif'"),
         ("[gates.x]\nkind = 'licences'", "[gates.x]\nallowed = ['GPL-3.0-only']"),
         ("[gates.x]\nmax_files = 3", "[gates.x]\ncommand = ['true']"),
@@ -70,7 +72,14 @@ def test_the_table_is_total() -> None:
          "[sandboxes.s.egress]\nnetworks = ['10.0.0.0/8']"),
         ("[paths]\ntests = ['t/']", "[paths]\ntests = ['u/']"),
         ("[paths]\nprotected = ['core/']", "[paths]\nprotected = ['!core/a.py']"),
+        ("[gates.d]\nkind = 'data'\npaths = ['c/']", "[gates.'*']\npaths = ['!c/']"),
+        ("[gates.d]\nkind = 'data'\npaths = ['c/']", "[gates.d]\npaths = ['!c/']\n[gates.'*']\npaths = ['x/']"),
+        ("[gates.'*']\npatterns = ['c']", "[gates.d]\nkind = 'data'\npatterns = ['!c']"),
         ("[prices]\nm = [1.0, 1.0]", "[prices]\nm = [0.0, 0.0]"),
+        ("[prices]\nm = [1.25, 10.0]", "[prices]\n'openai:m' = [0.5, 0.5]"),
+        ("[prices]\n'openai:m' = [1.25, 10.0]", "[prices]\nm = [0.5, 0.5]"),
+        ("[budget]\nmoney = 5.0", "[prices]\nm = [0.0, 1.0]"),
+        ("[agents.'*'.budget]\nmoney = 5.0", "[prices]\nm = [0.0, 0.0]"),
         ("[agents.coder.rules]\nallow = ['execute(pytest *)']", "[agents.coder.rules]\nallow = ['execute(*)']"),
         ("[agents.coder.rules]\nallow = ['execute(pytest *)']", "[agents.coder.rules]\nask = ['execute(make *)']"),
         ("[agents.coder.rules]\nask = ['execute(a *)']\nallow = []", "[agents.coder.rules]\nallow = ['execute(a)']"),
@@ -125,6 +134,18 @@ def test_loosening_is_refused_and_names_both_places(upper: str, lower: str) -> N
         ),
         ("[sandboxes.default]\nimage = 'mine'", "[sandboxes.'*']\nimage = 'theirs'", "sandboxes.default.image", "mine"),
         ("[gates.x]\nmax_files = 9", "[gates.'*']\non_failure = 'block'", "gates.x.on_failure", "block"),
+        ("[gates.'*']\nallowed = ['MIT']", "[gates.x]\nkind = 'licences'", "gates.x.allowed", ("MIT",)),
+        ("[gates.x]\nkind = 'licences'", "[gates.'*']\nallowed = ['GPL-3.0-only']", "gates.x.allowed", ()),
+        ("[prices]\n'a:m' = [1.0, 1.0]", "[prices]\n'b:m' = [2.0, 2.0]", "prices.b:m", (2.0, 2.0)),
+        ("[prices]\n'a:m' = [1.0, 1.0]", "[prices]\nm = [1.0, 1.0]", "prices.m", (1.0, 1.0)),
+        ("[budget]\nmoney = 5.0", "[prices]\nm = [0.1, 1.0]", "prices.m", (0.1, 1.0)),
+        ("[gates.x]\nmax_files = 1", "[gates.'*']\ncommand = ['true']", "gates.x.command", ()),
+        (
+            "[gates.x]\nkind = 'licences'\nallowed = ['MIT']",
+            "[gates.'*']\nallowed = ['ISC']",
+            "gates.x.allowed",
+            ("NONE",),
+        ),
         (
             "[sandboxes.s.egress]\nallow = ['*.a.test:443']",
             "[sandboxes.s.egress]\nallow = ['b.a.test:443']",
@@ -152,12 +173,12 @@ def test_rules_of_layers_add_up() -> None:
     policy = layered(
         "[agents.'*'.rules]\nask = ['execute(curl *)']\n",
         "[agents.coder.rules]\ndeny = ['execute(make *)']\nallow = ['execute(git *)', 'execute(curl *)']\n",
-        "[agents.coder.rules]\nask = ['execute(git commit *)']\nallow = ['execute(git *)']\n",
+        "[agents.coder.rules]\nask = ['execute(git commit *)']\nallow = ['execute(curl *)', 'execute(git *)']\n",
     )
     rules = policy.settings.role("coder").rules
     assert rules.deny[0] == "execute(make *)"
     assert rules.ask == ("execute(curl *)", "execute(git commit *)")
-    assert rules.allow == ("execute(git *)",)
+    assert rules.allow == ("execute(curl *)", "execute(git *)")
     assert policy.origin(("agents", "coder", "rules", "ask", 0)) == "org:2:8"
     assert policy.origin(("agents", "coder", "rules", "deny", 0)) == "repo:2:9"
     assert policy.origin(("agents", "coder", "rules", "ask", 1)) == "run:2:8"
@@ -165,6 +186,50 @@ def test_rules_of_layers_add_up() -> None:
     assert layered("[agents.'*'.rules]\nallow = ['execute(git *)']").settings.role("planner").rules.allow == (
         "execute(git *)",
     )
+
+
+@pytest.mark.parametrize(
+    ("layers", "asked"),
+    [
+        (("[agents.coder.rules]\nallow = ['execute(pytest *)']", "[agents.'*'.rules]\nask = ['execute(make *)']"), ()),
+        (("[agents.coder.rules]\nallow = ['execute(pytest *)']", "preset = 'guarded'"), ()),
+        (("preset = 'guarded'", "[agents.coder.rules]\nallow = ['execute(pytest *)']"), ()),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(pip *)']", "[agents.coder.rules]\nallow = ['execute(pip list *)']"),
+            ("execute(pip list *)",),
+        ),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(pip *)']", "[agents.coder.rules]\nallow = ['execute(/bin/pip *)']"),
+            ("execute(pip *)",),
+        ),
+        (("[agents.'*'.rules]\nask = ['execute(pip *)']",), ("execute(pip *)",)),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(a *)']\n"
+             "[agents.coder.rules]\nask = ['execute(a *)']\nallow = ['execute(b *)']",),
+            ("execute(a *)",),
+        ),
+    ],
+)  # fmt: skip
+def test_what_every_role_is_asked_is_only_a_bound(layers: tuple[str, ...], asked: tuple[str, ...]) -> None:
+    """A question for all turns nothing that a role may not do into what it may be granted."""
+    assert layered(*layers).settings.role("coder").rules.ask == asked
+
+
+def test_a_question_for_all_that_may_reach_beyond_is_refused() -> None:
+    """Where it cannot be told whether it only asks for what may be done, it does not come in, and does not vanish."""
+    said = refused(
+        "[agents.coder.rules]\nallow = ['execute(* install a)']", "[agents.'*'.rules]\nask = ['execute(pip *)']"
+    )
+    assert said.startswith("repo:2:8: ")
+    assert "org:2:1" in said
+
+
+def test_what_is_said_of_all_holds_for_the_roles_of_a_platform() -> None:
+    """A role that a program adds, and that no layer names, is bounded like the four."""
+    text = "[agents.'*'.budget]\ntokens = 5\n[agents.'*'.rules]\ndeny = ['execute(a *)']\n"
+    role = combine_layers([read_layer(text, name="org")], roles=["writer"]).settings.role("writer")
+    assert (role.budget.tokens, role.rules.deny) == (5, ("execute(a *)",))
+    assert "writer" not in combine_layers([read_layer(text, name="org")]).settings.agents
 
 
 def test_what_is_said_of_all_holds_for_the_ones_named_beside_it() -> None:
@@ -241,11 +306,11 @@ PATHS = ("lib/src/x", "src/a/b", "lib/src/a/b", "/src/x", "src/a.py", "SRC/a.py"
 
 
 @settings(max_examples=400, deadline=None)
-@given(LISTS, LISTS)
-def test_no_lower_layer_allows_more(upper: dict[str, list[str]], lower: dict[str, list[str]]) -> None:
-    """Whatever rules a lower layer adds: it is refused, or no call comes out laxer than above."""
+@given(LISTS, LISTS, st.sampled_from(("writer", "*")))
+def test_no_lower_layer_allows_more(upper: dict[str, list[str]], lower: dict[str, list[str]], name: str) -> None:
+    """Whatever rules a lower layer adds, of a role or of all: it is refused, or no call comes out laxer than above."""
     above = read_layer("", name="org")
-    documents = [{"agents": {"writer": {"rules": rules}}} for rules in (upper, lower)]
+    documents = [{"agents": {"writer": {"rules": upper}}}, {"agents": {name: {"rules": lower}}}]
     layers = [above.__class__(name, document) for name, document in zip(("org", "repo"), documents, strict=True)]
     combined = combine(layers)
     if combined.loosenings or "allow" not in upper:
