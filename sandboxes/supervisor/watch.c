@@ -223,7 +223,8 @@ int watch_changes(const struct house *house, uint64_t known)
     static _Alignas(struct inotify_event) unsigned char data[65536];
     int most = -1;
     char **paths = load_watches(house, known, &most);
-    if (!paths)
+    uint64_t none = 0; /* what is read now is told once: a helper that is killed meanwhile leaves no listing behind */
+    if (!paths || pwrite(house->watched, &none, sizeof none, 0) != (ssize_t)sizeof none)
         return 0;
     for (ssize_t length; (length = read_events(house, data, sizeof data)) > 0;)
         for (ssize_t at = 0; at < length;) {
