@@ -7,7 +7,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final
 
@@ -78,6 +78,10 @@ class TreeTransfer:
             self._disturbing -= 1
             self._mark_stale()
 
+    def _count_disturbances(self) -> int:
+        """Return a number that is the same later if nobody was at work from here on; -1 where somebody is now."""
+        return self._disturbances if not self._disturbing else -1
+
     def _mark_stale(self) -> None:
         self._stale.update(root for root in self._views if not (self._fixed and root == WORKSPACE))
 
@@ -100,14 +104,21 @@ class TreeTransfer:
             body: Body = partial(pack, change, tree, contents, clear=cleared)
             if packed is not None:
                 body = packed.first_body(body)
-            answer = await ask_for_files(self._channel, payload, body, during=self.disturbed)
+            before = self._count_disturbances()
+            attempts = 0
+
+            def put_again() -> AbstractContextManager[None]:
+                nonlocal attempts
+                attempts += 1
+                return self.disturbed()
+
+            answer = await ask_for_files(self._channel, payload, body, during=put_again)
             lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
             self._doubted = [one for one in self._doubted if one is not view]
-            self._stale.discard(root)
-            if self._disturbing:
-                self._mark_stale()
+            if before + attempts == self._disturbances:
+                self._stale.discard(root)
 
     def _doubt(self, root: str) -> None:
         self._doubted.append(self._views[root])
@@ -128,11 +139,11 @@ class TreeTransfer:
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
             self._listings += 1
-            before = self._disturbances if not self._disturbing else -1
+            before = self._count_disturbances()
             listed = await ask_for_files(self._channel, _encode_list(root, view, self._listings))
             view.update(decode_lines(listed), self._listings)
             view.quiet = before == self._disturbances
-            if not self._disturbing:
+            if view.quiet:  # else what changed since the listing would pass for looked at
                 self._stale.discard(root)
         return list(view.unknown.values())
 
@@ -148,6 +159,7 @@ class TreeTransfer:
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
         async with self._turn:
+            before = self._count_disturbances()
             self._fetched = {oid: data for oid, data in self._fetched.items() if self._is_there(oid)}
             for attempt in range(_ATTEMPTS):
                 try:
@@ -161,7 +173,7 @@ class TreeTransfer:
                             next_step="take the tree when no command runs",
                         ) from None
             view = self._views[root]
-            if self._disturbing:  # a change in the same tick of the clock would not show next time
+            if before != self._disturbances:  # a change in the same tick of the clock would not show next time
                 self._doubt(root)
             check_links(view.links)
             return self._hand_over(view)
