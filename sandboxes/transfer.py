@@ -7,7 +7,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Final
 
@@ -78,6 +78,10 @@ class TreeTransfer:
             self._disturbing -= 1
             self._mark_stale()
 
+    def _count_disturbances(self) -> int:
+        """Return a number that is the same later if nobody was at work from here on; -1 where somebody is now."""
+        return self._disturbances if not self._disturbing else -1
+
     def _mark_stale(self) -> None:
         self._stale.update(root for root in self._views if not (self._fixed and root == WORKSPACE))
 
@@ -100,14 +104,33 @@ class TreeTransfer:
             body: Body = partial(pack, change, tree, contents, clear=cleared)
             if packed is not None:
                 body = packed.first_body(body)
-            answer = await ask_for_files(self._channel, payload, body, during=self.disturbed)
+            before = self._count_disturbances()
+            attempts = 0
+
+            def put_again() -> AbstractContextManager[None]:
+                nonlocal attempts
+                attempts += 1
+                return self.disturbed()
+
+            answer = await ask_for_files(self._channel, payload, body, during=put_again)
             lines = decode_lines(answer)
             self._note_put(view, change, tree, links, lines)
             self._views[root] = view
             self._doubted = [one for one in self._doubted if one is not view]
-            self._stale.discard(root)
-            if self._disturbing:
-                self._mark_stale()
+            view.quiet = view.quiet and before + attempts == self._disturbances
+            if before + attempts == self._disturbances:
+                self._stale.discard(root)
+                await self._watch_put(root)
+
+    async def _watch_put(self, root: str) -> None:
+        """Have what was put watched before a command may write it so that its line does not show it."""
+        if root != WORKSPACE or self._fixed:
+            return
+        self._stale.add(root)
+        try:
+            await self._look(root, believed=True)
+        except Refusal:  # what is odd there is told to who asks for the tree
+            self._doubt(root)
 
     def _doubt(self, root: str) -> None:
         self._doubted.append(self._views[root])
@@ -123,16 +146,19 @@ class TreeTransfer:
             return TreeView(), refusal.number != errno.ENOENT
         return self._views[root], False
 
-    async def _look(self, root: str) -> list[bytes]:
-        """Bring what is known of a root up to date, and return the lines of files whose content is not known."""
+    async def _look(self, root: str, *, believed: bool = False) -> list[bytes]:
+        """Bring what is known of a root up to date, and return the lines of files whose content is not known.
+
+        `believed`: nobody but this side was at work since, so that what has the same line is the same.
+        """
         view = self._views.setdefault(root, TreeView())
         if root in self._stale or not (view.lines or root == WORKSPACE):
             self._listings += 1
-            before = self._disturbances if not self._disturbing else -1
+            before = self._count_disturbances()
             listed = await ask_for_files(self._channel, _encode_list(root, view, self._listings))
-            view.update(decode_lines(listed), self._listings)
+            view.update(decode_lines(listed), self._listings, believed=believed or root != WORKSPACE)
             view.quiet = before == self._disturbances
-            if not self._disturbing:
+            if view.quiet:  # else what changed since the listing would pass for looked at
                 self._stale.discard(root)
         return list(view.unknown.values())
 
@@ -148,6 +174,10 @@ class TreeTransfer:
     async def take(self, root: str) -> TakenTree:
         """Return the tree that `root` holds now; raises Refusal and SandboxRefused."""
         async with self._turn:
+            before = self._count_disturbances()
+            view = self._views.setdefault(root, TreeView())
+            if self._disturbing or (root in self._stale and not view.quiet):
+                self._doubt(root)  # what is mapped into a command's memory may hold anything, and its line not show it
             self._fetched = {oid: data for oid, data in self._fetched.items() if self._is_there(oid)}
             for attempt in range(_ATTEMPTS):
                 try:
@@ -161,7 +191,7 @@ class TreeTransfer:
                             next_step="take the tree when no command runs",
                         ) from None
             view = self._views[root]
-            if self._disturbing:  # a change in the same tick of the clock would not show next time
+            if before != self._disturbances:  # a change in the same tick of the clock would not show next time
                 self._doubt(root)
             check_links(view.links)
             return self._hand_over(view)

@@ -50,17 +50,23 @@ class TreeView:
     quiet: bool = False
     """Whether nothing was at work in the sandbox while that listing was made."""
 
-    def update(self, listing: Sequence[bytes], number: int) -> None:
-        """Take over a listing: whole, or what differs from the last one, as its first line says."""
+    def update(self, listing: Sequence[bytes], number: int, *, believed: bool = True) -> None:
+        """Take over a listing: whole, or what differs from the last one, as its first line says.
+
+        `believed`: a file whose line is the same holds the same. Else that is so only of what a listing of differences
+        does not name.
+        """
+        fresh = [line for line in listing[1:] if not line.startswith(b"-")]
         if listing[0] == b"*":
-            now = set(listing[1:])
-            before = set(self.lines.values())
-            lost = [_path_of(line) for line in before - now]
-            fresh = list(now - before)
+            lost = list(self.lines)
         else:
             lost = [os.fsdecode(line[1:]) for line in listing[1:] if line.startswith(b"-")]
-            fresh = [line for line in listing[1:] if not line.startswith(b"-")]
             lost += self.touched.difference(map(_path_of, fresh))  # what was put and is there is answered
+        if believed:
+            same = set(fresh).intersection(self.lines.values())
+            kept = set(map(_path_of, same))
+            fresh = [line for line in fresh if line not in same]
+            lost = [path for path in lost if path not in kept]
         for path in lost:
             self.forget(path)
         for line in fresh:

@@ -113,14 +113,19 @@ struct watch {
     uint64_t deadline;
 };
 
-/* Signals that were for the command before this one are none of this one's. */
+/* What serves no command is ended by SIGTERM itself, also by one that is here already: a helper whose request was killed
+ * gets no other, so it is this request's. */
+void unwatch_children(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static int watch_children(void)
 {
     static int signals = -1;
-    struct signalfd_siginfo information;
     sigset_t watched;
-    while (signals >= 0 && read(signals, &information, sizeof information) > 0)
-        ;
     if (signals >= 0)
         return signals;
     sigemptyset(&watched);

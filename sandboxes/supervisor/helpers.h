@@ -15,6 +15,7 @@ struct helper {
     int socket; /* -1 once the helper has closed its end */
     int used, answered, status;
     int fed; /* something of a body went to it */
+    int killed; /* a signal for its request is on its way to it, and may come after its answer */
     uint64_t began; /* milliseconds, as `milliseconds` tells */
     uint32_t id;
     long oom_kills;

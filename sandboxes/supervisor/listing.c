@@ -98,7 +98,7 @@ static void make_table(struct listing *listing, size_t count)
 void listing_begin(struct listing *listing, int descriptor, uint64_t known)
 {
     struct head head;
-    *listing = (struct listing){.descriptor = descriptor};
+    *listing = (struct listing){.descriptor = descriptor, .known = known};
     if (!known || pread(descriptor, &head, sizeof head, 0) != (ssize_t)sizeof head || head.number != known)
         return;
     listing->before = need(malloc(head.bytes + 1));
@@ -109,7 +109,8 @@ void listing_begin(struct listing *listing, int descriptor, uint64_t known)
     make_table(listing, head.count);
 }
 
-/* What the host does not trust any more is answered as if it were new, or lost. */
+/* What is not trusted any more is answered as lost, and then as new where it is there: what the host knows of its content
+ * is void, also where nothing shows that it changed. */
 void listing_doubt(struct listing *listing, const char *path)
 {
     size_t at = listing->matches ? look_up(listing, path, strlen(path)) : 0;
@@ -117,6 +118,13 @@ void listing_doubt(struct listing *listing, const char *path)
         ((struct kept *)(void *)(listing->before + 8 * (size_t)(listing->table[at] - 1)))->mode = 0;
         listing->differs = 1;
     }
+}
+
+/* Nothing is known of the listing before. */
+void listing_forget(struct listing *listing)
+{
+    listing->matches = 0;
+    listing->places = 0;
 }
 
 static uint64_t nanoseconds(const struct timespec *stamp)
@@ -138,6 +146,13 @@ static void keep_entry(struct listing *listing, const struct kept *kept, const c
     listing->count++;
 }
 
+static void answer_path(struct answer *answer, const struct kept *kept)
+{
+    answer_add(answer, "-", 1);
+    answer_add(answer, kept->path, kept->length);
+    answer_add(answer, "", 1);
+}
+
 void listing_entry(struct listing *listing, struct answer *answer, const struct stat *state, const char *path)
 {
     struct kept kept = {.mode = state->st_mode, .length = (uint32_t)strlen(path)};
@@ -154,9 +169,12 @@ void listing_entry(struct listing *listing, struct answer *answer, const struct 
     if (listing->matches) {
         size_t at = look_up(listing, path, kept.length);
         if (listing->table[at]) {
+            const struct kept *before = (const void *)(listing->before + 8 * (size_t)(listing->table[at] - 1));
             listing->seen[at] = SEEN;
-            if (!memcmp(listing->before + 8 * (size_t)(listing->table[at] - 1), &kept, sizeof kept))
+            if (!memcmp(before, &kept, sizeof kept))
                 return;
+            if (!before->mode)
+                answer_path(answer, before);
         }
     }
     listing->differs = 1;
@@ -190,9 +208,7 @@ static void answer_lost(struct listing *listing, struct answer *answer)
             continue;
         const struct kept *kept = (const void *)(listing->before + 8 * (size_t)(listing->table[at] - 1));
         listing->differs = 1;
-        answer_add(answer, "-", 1);
-        answer_add(answer, kept->path, kept->length);
-        answer_add(answer, "", 1);
+        answer_path(answer, kept);
     }
 }
 

@@ -50,6 +50,7 @@ static void serve_request(int own, uint32_t id, unsigned char *payload, size_t l
         serve_command(&house, &request);
         return;
     }
+    unwatch_children();
     dismiss_ready();
     serve_files(&house, (char)payload[0], &request);
 }

@@ -147,7 +147,12 @@ void get_ready(const struct house *house)
     close(ready.out[1]);
     close(ready.err[1]);
     close(ready.order[0]);
-    ready.pid = ready.pid < 0 ? 0 : ready.pid;
+    if (ready.pid < 0) { /* it is tried again for each request: nothing of this one may stay */
+        ready.pid = 0;
+        close(ready.out[0]);
+        close(ready.err[0]);
+        close(ready.order[1]);
+    }
 }
 
 /* It ends as it hears that no order comes. */

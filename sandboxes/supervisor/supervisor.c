@@ -184,8 +184,10 @@ static void take_frame(uint32_t id, uint32_t type, unsigned char *payload, size_
         feed_helper(helper);
         break;
     case F_KILL:
-        if (helper && helper->pid)
+        if (helper && helper->pid) {
+            helper->killed = 1;
             kill(helper->pid, SIGTERM);
+        }
         break;
     case F_PING:
         send_frame(id, F_PONG, "", 0);
@@ -240,8 +242,8 @@ static void pass_answer(struct helper *helper)
         put_u32(frame + 4, F_END);
     pass_frames(frame, (size_t)length);
     helper->answered |= (type & ~F_STAYS) == F_END;
-    /* What it was sent of a body may still lie before it: then it cannot have another request. */
-    if (type == (F_END | F_STAYS) && !helper->fed && keep_spare(helper->pid, helper->socket)) {
+    /* What it was sent of a body, or a signal, may still lie before it: then it cannot have another request. */
+    if (type == (F_END | F_STAYS) && !helper->fed && !helper->killed && keep_spare(helper->pid, helper->socket)) {
         release_queue(helper);
         helper->used = 0;
     } else if (type == (F_END | F_STAYS)) {

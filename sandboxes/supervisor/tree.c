@@ -118,6 +118,8 @@ static void list_directory(const struct house *house, struct listing *listing, s
             if (errno != ENOENT)
                 answer_error(answer, errno, path);
         } else {
+            if (!S_ISDIR(state.st_mode) && state.st_nlink != 1) /* it may be written under a name that nobody watches */
+                listing_doubt(listing, path);
             listing_entry(listing, answer, &state, path);
             watch_entry(&state);
             if (S_ISDIR(state.st_mode)) {
@@ -183,7 +185,8 @@ static int look_again(struct listing *listing, struct answer *answer, int root)
     return 1;
 }
 
-/* "*\0" or, where only differences follow, "~\0"; entries and "-PATH\0" for what is lost; "=\0". */
+/* "*\0" or, where only differences follow, "~\0"; entries and "-PATH\0" for what is lost, or is there but may hold another
+ * content than its entry did before; "=\0". */
 void list_tree(const struct house *house, struct answer *answer, struct fields *fields)
 {
     static struct listing listing;
@@ -201,8 +204,11 @@ void list_tree(const struct house *house, struct answer *answer, struct fields *
         listing_doubt(&listing, doubted);
         few = few && note_change(doubted);
     }
+    enum told told = slot == 0 && listing.matches ? watch_changes(house, &listing) : NOTHING;
+    if (slot == 0 && told == NOTHING)
+        listing_forget(&listing);
     answer_add(answer, listing.matches ? "~" : "*", 2);
-    if (few && watch_changes(house, known) && look_again(&listing, answer, root)) {
+    if (few && told == ALL && look_again(&listing, answer, root)) {
         listing_end(&listing, answer, number);
         watch_on(house, number);
     } else {

@@ -32,7 +32,7 @@ struct listing {
     int descriptor; /* what is kept of this root from one helper to the next */
     int matches;    /* the listing before is the one that the host knows */
     int differs;
-    uint64_t key[2];
+    uint64_t key[2], known;
     unsigned char *before, *now;
     size_t size, used, room, count, places;
     uint32_t *table; /* by path: offset in `before`, in units of eight bytes, plus one */
@@ -40,6 +40,7 @@ struct listing {
 };
 void listing_begin(struct listing *listing, int descriptor, uint64_t known);
 void listing_doubt(struct listing *listing, const char *path);
+void listing_forget(struct listing *listing);
 void listing_entry(struct listing *listing, struct answer *answer, const struct stat *state, const char *path);
 void listing_lost(struct listing *listing, const char *path);
 void listing_carry(struct listing *listing);
@@ -60,7 +61,10 @@ void watch_entry(const struct stat *state);
 void watch_nothing(void);
 void watch_end(const struct house *house, uint64_t number);
 void watch_on(const struct house *house, uint64_t number);
-int watch_changes(const struct house *house, uint64_t known);
+
+/* What can be told about what happened since a listing: nothing, which files were open for writing, or everything. */
+enum told { NOTHING, WRITERS, ALL };
+enum told watch_changes(const struct house *house, struct listing *listing);
 struct change *note_change(const char *path);
 struct change *next_change(size_t *at);
 

@@ -3,7 +3,11 @@
  * What changed is told by a file's line in the listing, as ever; the kernel's events only say which files may have changed.
  * They are believed where nobody was at work when the listing before was made (the host says so): then whoever changed
  * a file since has opened, truncated, renamed, … it since, under a name in a watched directory. What cannot be told so
- * (lost events, directories that come and go, files with several names, `.git`) means a look at everything.
+ * (directories that come and go, files with several names, `.git`) means a look at everything.
+ *
+ * What is written through memory after it was read there changes nothing of a file's line. But who could write has closed
+ * the file since, also where it has ended: what was closed so is fetched anew whatever its line says, also after a look at
+ * everything. Where events were lost, or a directory was not watched, everything is.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,18 +20,18 @@
 #include "tree.h"
 
 #define EVENTS                                                                                                         \
-    (IN_OPEN | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF |           \
-     IN_MOVE_SELF)
+    (IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |          \
+     IN_DELETE_SELF | IN_MOVE_SELF)
 #define WATCHES_MAX (1 << 20)
 #define PLACES 16384u /* of the table of names; at most half of them are used */
 
 /* What is kept from one helper to the next: of which listing, and behind it "i32 watch, u32 length, path" each. */
 struct head {
-    uint64_t number, bytes;
+    uint64_t number, bytes, few; /* few: what happened to nothing need not be looked at */
 };
 
 static struct {
-    int active;
+    int active, few;
     dev_t device;
     unsigned char *data;
     size_t used, room;
@@ -57,7 +61,8 @@ void watch_begin(const struct house *house, int root)
         return;
     while (read_events(house, unread, sizeof unread) > 0)
         ;
-    watched.active = house->fine_stamps && on_tmpfs(root) && fstat(root, &state) == 0;
+    watched.active = on_tmpfs(root) && fstat(root, &state) == 0;
+    watched.few = house->fine_stamps;
     watched.device = state.st_dev;
 }
 
@@ -93,16 +98,18 @@ void watch_directory(const struct house *house, int directory, const char *path)
 /* A file with a second name can change under that one. */
 void watch_entry(const struct stat *state)
 {
-    if (state->st_dev != watched.device || (!S_ISDIR(state->st_mode) && state->st_nlink != 1))
+    if (state->st_dev != watched.device)
         watched.active = 0;
+    if (!S_ISDIR(state->st_mode) && state->st_nlink != 1)
+        watched.few = 0;
 }
 
 /* What is not listed cannot be told about. */
-void watch_nothing(void) { watched.active = 0; }
+void watch_nothing(void) { watched.few = 0; }
 
 void watch_end(const struct house *house, uint64_t number)
 {
-    struct head head = {number, watched.used};
+    struct head head = {number, watched.used, (uint64_t)watched.few};
     if (!watched.active) {
         for (size_t at = 0; at < watched.used;) {
             int watch;
@@ -177,31 +184,36 @@ static int follow_name(const struct inotify_event *event, struct change *change)
     return 1;
 }
 
-static int note_event(const struct inotify_event *event, char *const *paths, int most)
+static enum told note_event(const struct inotify_event *event, struct listing *listing, char *const *paths, int most)
 {
     char path[PATH_ROOM];
-    if (event->mask & (IN_Q_OVERFLOW | IN_UNMOUNT | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF))
-        return 0;
+    if (event->mask & (IN_Q_OVERFLOW | IN_UNMOUNT))
+        return NOTHING;
+    if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF))
+        return WRITERS;
     if (event->mask & IN_ISDIR)
-        return !(event->mask & EVENTS & ~(uint32_t)IN_OPEN);
+        return event->mask & EVENTS & ~(uint32_t)IN_OPEN ? WRITERS : ALL;
     if (event->wd < 0 || event->wd > most || !paths[event->wd] || !event->len || !strcmp(event->name, ".git"))
-        return 0;
+        return WRITERS; /* of nothing that was listed */
     const char *parent = paths[event->wd];
     size_t length = strlen(parent), size = strlen(event->name);
     if (length + 1 + size >= sizeof path)
-        return 0;
+        return WRITERS;
     memcpy(path, parent, length);
     path[length] = '/';
     memcpy(path + length + (length > 0), event->name, size + 1);
+    if (event->mask & IN_CLOSE_WRITE)
+        listing_doubt(listing, path);
     struct change *change = note_change(path);
-    return change && follow_name(event, change);
+    return change && follow_name(event, change) ? ALL : WRITERS;
 }
 
-static char **load_watches(const struct house *house, uint64_t known, int *most)
+static char **load_watches(const struct house *house, uint64_t known, int *most, enum told *told)
 {
     struct head head;
     if (house->events < 0 || pread(house->watched, &head, sizeof head, 0) != (ssize_t)sizeof head || head.number != known)
         return NULL;
+    *told = head.few ? ALL : WRITERS;
     char *data = malloc(head.bytes + 1), **paths = calloc(WATCHES_MAX, sizeof *paths);
     if (!data || !paths || pread(house->watched, data, head.bytes, sizeof head) != (ssize_t)head.bytes)
         _exit(1);
@@ -217,20 +229,22 @@ static char **load_watches(const struct house *house, uint64_t known, int *most)
     return paths;
 }
 
-/* Note every name that something happened to since the listing `known`. Returns 0 where that cannot be told. */
-int watch_changes(const struct house *house, uint64_t known)
+/* Note every name that something happened to since the listing before. */
+enum told watch_changes(const struct house *house, struct listing *listing)
 {
     static _Alignas(struct inotify_event) unsigned char data[65536];
     int most = -1;
-    char **paths = load_watches(house, known, &most);
-    if (!paths)
-        return 0;
-    for (ssize_t length; (length = read_events(house, data, sizeof data)) > 0;)
-        for (ssize_t at = 0; at < length;) {
+    enum told told = NOTHING;
+    char **paths = load_watches(house, listing->known, &most, &told);
+    uint64_t none = 0; /* what is read now is told once: a helper that is killed meanwhile leaves no listing behind */
+    if (!paths || pwrite(house->watched, &none, sizeof none, 0) != (ssize_t)sizeof none)
+        return NOTHING;
+    for (ssize_t length; told && (length = read_events(house, data, sizeof data)) > 0;)
+        for (ssize_t at = 0; told && at < length;) {
             const struct inotify_event *event = (const void *)(data + at);
-            if (!note_event(event, paths, most))
-                return 0;
+            enum told by_this = note_event(event, listing, paths, most);
+            told = by_this < told ? by_this : told;
             at += (ssize_t)(sizeof *event + event->len);
         }
-    return errno == EAGAIN;
+    return errno == EAGAIN ? told : NOTHING;
 }

@@ -109,6 +109,7 @@ int open_oom_counter(void);
 void open_listings(struct house *house);
 /* command.c: returns where the helper waits for another request */
 void serve_command(const struct house *house, const struct request *request);
+void unwatch_children(void);
 /* start.c: a process that waits to become a command */
 void get_ready(const struct house *house);
 void dismiss_ready(void);

@@ -50,6 +50,13 @@ def same_length(path):
     was = os.stat(path)
     write(path, "x" * was.st_size)
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+def through_memory(path):
+    was = os.stat(path)
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[0]
+        memory[0:1] = bytes([memory[0] ^ 1])
+    now = os.stat(path)
+    assert (was.st_mtime_ns, was.st_ctime_ns, was.st_ino) == (now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
 a, b, c = "d1/f100", "d2/f200", "d3/f300"
 """
 
@@ -60,6 +67,18 @@ WAYS = {
     "written through memory": """
 with open(c, "r+b") as file:
     with mmap.mmap(file.fileno(), 0) as memory: memory[0:1] = b"m"
+""",
+    "written through memory that was read before": "through_memory(c)",
+    "so, under a second name": "os.link(b, 'd9/mapped'); through_memory('d9/mapped')",
+    "so, with the second name there": "through_memory('d9/mapped')",
+    "the second name is gone again": "os.unlink('d9/mapped')",
+    "so, where one looks at everything": "through_memory(c); os.mkdir('new')",
+    "so, where git has been": "os.mkdir('.git'); through_memory(c)",
+    "so, where git is": "through_memory(b)",
+    "git is gone": "shutil.rmtree('.git')",
+    "so, with more events than are kept": """
+through_memory(c)
+for n in range(20000): os.utime(f"d1{n % 2}/f1{n % 2}50")
 """,
     "made executable": "os.chmod(b, 0o755)",
     "made, and removed": "write('d1/new'); os.unlink(c)",
@@ -137,26 +156,59 @@ async def test_no_change_is_missed(grown: Sandbox) -> None:
         assert taken.tree == await truth(grown), name
 
 
+THROUGH_MEMORY = BEGIN + "through_memory('d/x')"
+
+
+async def test_what_was_put_is_not_believed(provider: DockerProvider, owner: SandboxOwner) -> None:
+    """What a command writes through memory to a file that was just put shows, in the first tree and in later ones."""
+    async with await provider.open(SandboxProfile(image="python"), owner) as sandbox:
+        blobs = Blobs()
+        tree = {"d/x": blobs.file(b"0"), "d/y": blobs.file(b"0")}
+        for other in (b"2", b"4"):
+            await sandbox.put_tree(tree, blobs)
+            assert (await sandbox.run(["python3", "-c", THROUGH_MEMORY])).ok
+            assert (await sandbox.take_tree()).tree == {**tree, "d/x": blobs.file(b"1")}
+            tree = {**tree, "e" + other.decode(): blobs.file(other)}
+        await sandbox.put_tree(tree, blobs)
+        assert (await sandbox.run(["python3", "-c", THROUGH_MEMORY])).ok
+        await sandbox.put_tree(tree, blobs)
+        assert (await sandbox.run("cat d/x")).stdout.data == b"0"
+
+
 HOLD = """
-import mmap, os, time
+import mmap, os, sys, time
 with open("d1/f150", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
     open("d0/ready", "w")
+    if "read" in sys.argv: memory[0]
     while not os.path.exists("d0/go"): time.sleep(0.01)
     memory[0:1] = b"w"
+    if "stay" in sys.argv:
+        open("d0/written", "w")
+        while not os.path.exists("d0/end"): time.sleep(0.01)
 """
 
 
-async def test_a_command_that_goes_on_is_not_missed(grown: Sandbox) -> None:
-    """What a command has opened before a tree is put, and writes through memory afterwards, shows in the next tree."""
-    tree, blobs = (await grown.take_tree()).tree, Blobs()
-    running = asyncio.ensure_future(grown.run(["python3", "-c", HOLD]))
+async def wait_for(sandbox: Sandbox, path: str) -> None:
+    """Wait until a command has made a file."""
     while True:
         try:
-            await grown.read("d0/ready")
-            break
+            await sandbox.read(path)
+            return
         except FileNotFoundError:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["", "read", "read stay"])
+async def test_a_command_that_goes_on_is_not_missed(grown: Sandbox, how: str) -> None:
+    """What a command has opened before a tree is put, and writes through memory afterwards, shows in the next tree."""
+    tree, blobs = (await grown.take_tree()).tree, Blobs()
+    running = asyncio.ensure_future(grown.run(["python3", "-c", HOLD, *how.split()]))
+    await wait_for(grown, "d0/ready")
     await grown.put_tree({**tree, "d0/go": blobs.file(b"")}, blobs)
+    if "stay" in how:
+        await wait_for(grown, "d0/written")
+        assert (await grown.take_tree()).tree["d1/f150"] != tree["d1/f150"]
+        await grown.write("d0/end", b"")
     assert (await running).ok
     taken = (await grown.take_tree()).tree
     assert taken["d1/f150"] != tree["d1/f150"]
