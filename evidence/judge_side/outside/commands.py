@@ -119,7 +119,7 @@ class Process(subprocess.Popen):  # type: ignore[type-arg]
         bound = _SIGNATURE.bind(self, *arguments, **options).arguments
         given, link = _Given(bound), self.assay_link
         try:
-            there = given.decide(link)
+            there = given.decide(link, self.assay_ordinary)
         except Undecided as error:
             raise link.refuse(str(error)) from None
         if not there:
@@ -201,20 +201,26 @@ class _Given:
         self._cwd = os.path.normpath(Path.cwd() / os.fsdecode(options.get("cwd") or ""))
         self._variables = os.environ if options.get("env") is None else options["env"]
 
-    def decide(self, link: Link) -> bool:
+    def decide(self, link: Link, ordinary: Mapping[str, str]) -> bool:
         """Return whether it runs where the program is; raises Undecided."""
+        values = self._changed(ordinary).values()
         search = os.fsdecode(self._variables.get("PATH") or os.defpath)
         command = self._argv if self._text is None else self._text
-        found = route(command, At(link.ground, self._cwd, search), heard=link.heard, came=link.folders.came)
+        at = At(link.ground, self._cwd, search)
+        found = route(command, at, heard=link.heard, came=link.folders.came, values=values)
         if found is Route.THERE and (odd := {n for n, v in self._options.items() if v} - _HANDLED):
             raise Undecided(f"a command of the program's is started with {sorted(odd)[0]}")
         return found is Route.THERE
 
+    def _changed(self, ordinary: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that are not as they were before any test."""
+        now = {os.fsdecode(n): os.fsdecode(v) for n, v in self._variables.items()}
+        return {n: v for n, v in now.items() if ordinary.get(n) != v and n not in VARIES}
+
     def start(self, link: Link, ordinary: Mapping[str, str]) -> Remote:
         """Start it there; raises what starting it raises there."""
-        now = {os.fsdecode(n): os.fsdecode(v) for n, v in self._variables.items()}
-        usual = {n: v for n, v in ordinary.items() if n not in VARIES}
-        changed = {n: v for n, v in now.items() if usual.get(n) != v and n not in VARIES}
+        changed = self._changed(ordinary)
+        now = {os.fsdecode(name) for name in self._variables}
         words = self._argv if self._text is None else [*words_of(self._text), *self._argv]
         link.share([*words, *changed.values()], self._cwd)
         try:
@@ -224,7 +230,7 @@ class _Given:
                 argv=self._argv,
                 cwd=self._cwd,
                 variables=changed,
-                without=sorted(usual.keys() - now.keys()),
+                without=sorted(ordinary.keys() - now - {*VARIES}),
                 merged=self._options.get("stderr") == subprocess.STDOUT,
                 leads=bool(self._options.get("start_new_session") or self._options.get("process_group") is not None),
             )
