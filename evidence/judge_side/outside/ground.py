@@ -57,6 +57,10 @@ class Ground:
         above = word.startswith("/") and f"{self._temporary}/".startswith(f"{os.path.normpath(word).rstrip('/')}/")
         return above or self._temporary in word or tempfile.gettempdir() in word
 
+    def holds(self, path: str) -> bool:
+        """Return whether a path without links lies in the temporary folder, and is none of the judge's own."""
+        return path.startswith(f"{self._temporary}/") and not f"{path}/".startswith(f"{os.path.realpath(_OURS)}/")
+
     @staticmethod
     def is_near(word: str, files: Iterable[str]) -> bool:
         """Return whether a word names one of these files, what lies beside it, or a folder above it."""
