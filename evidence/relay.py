@@ -28,7 +28,7 @@ _PACKAGE: Final = "assay_outside"
 """Under which the programs lie in their sandboxes."""
 _CLIENT: Final = (
     *("__init__", "client", "commands", "crossing", "exchange", "folders", "ground"),
-    *("ports", "proxies", "routing", "standin", "values"),
+    *("ports", "proxies", "routing", "standin", "values", "watching"),
 )
 _WORKER: Final = ("__init__", "crossing", "folders", "programs", "worker")
 _START: Final = (

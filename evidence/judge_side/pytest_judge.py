@@ -262,9 +262,9 @@ def main() -> None:
     # What is trusted came from the image's own byte code; of the tree's, none is read from here on.
     sys.pycache_prefix = str(Path(__file__).with_name("bytecode"))
     sys.path.remove(str(Path(__file__).parent))  # where this file lies; tests can write there
+    os.environ["PYTHONPATH"] = source_roots  # of what tests start, and not of this process
     part = load_part(emit, tree, task["part"]) if "part" in task else None
     sys.path[:0] = [path for path in source_roots.split(":") if Path(path).is_dir()]
-    os.environ["PYTHONPATH"] = source_roots  # of what tests start, and not of this process
     reporter = Reporter(emit, tree, task)
     del task
     if isinstance(part, int):

@@ -74,10 +74,17 @@ CASES = [
 ]
 
 
-def where(command: list[str] | str, at: At = AT, *, heard: bool = False, came: tuple[str, ...] = ()) -> str:
+def where(
+    command: list[str] | str,
+    at: At = AT,
+    *,
+    heard: bool = False,
+    came: tuple[str, ...] = (),
+    values: tuple[str, ...] = (),
+) -> str:
     """Return where a command is executed."""
     try:
-        return "there" if route(command, at, heard=heard, came=came) is Route.THERE else "here"
+        return "there" if route(command, at, heard=heard, came=came, values=values) is Route.THERE else "here"
     except Undecided:
         return "undecided"
 
@@ -101,7 +108,69 @@ def test_what_the_program_wrote_is_not_executed_here() -> None:
     assert where(["make"], At(GROUND, "/tmp/t", ""), heard=True) == "undecided"
     assert where(["git", "-C", "/tmp/t", "log"], came=("/tmp/t/.git/config",)) == "undecided"
     assert where("cd /tmp/t; git log", came=("/tmp/t/.git/config",)) == "undecided"
+    assert where(["sh", "tmp/t/x.sh"], At(GROUND, "/", ""), heard=True) == "undecided"
+    assert where("cd / && sh tmp/t/x.sh", heard=True) == "undecided"
     assert where(["git", "--version"], heard=True) == "here"
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        (["tool", "--version"], "/tmp/t/bin:/usr/bin"),
+        (["python3", "-c", "import generated"], "/usr/lib:/tmp/t"),
+        (["sh", "-c", "$TOOL"], "/tmp/t/bin/tool"),
+    ],
+)
+def test_variables_lead_to_what_is_executed(command: list[str], value: str) -> None:
+    """What a variable names counts as what a word names: files of the program's making, and of its own."""
+    came = ("/tmp/t/bin/tool",)
+    assert where(command, heard=True, values=(value,)) == "undecided"
+    assert where(command, came=came, values=(value,)) == "undecided"
+    assert where(command, values=(value,)) == "here"
+    assert where(["python3", "-c", "1"], heard=True, came=came, values=("/opt/x:/usr/bin", "red")) == "here"
+    assert where(["sh", "-c", "$TOOL"], values=("/workspace/bin/tool",)) == "undecided"
+    assert where(["sh", "bin/tool"], heard=True, came=came, values=(value,)) == "there"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh"],
+        ["sh", "-s", "x"],
+        ["bash", "-e"],
+        ["python3", "-"],
+        ["python3", "-u"],
+        ["node"],
+        ["perl", "/dev/stdin"],
+        ["env", "sh", "-s"],
+        ["sh", "-c", "sh -s"],
+        ["sh", "-c", "read x; $x"],
+        "echo x | sh",
+        "echo x | python3 -",
+        "eval x",
+        "xargs echo",
+        "source ./x",
+    ],
+)
+def test_no_interpreter_reads_its_program_from_the_program(command: list[str] | str) -> None:
+    """Once the program was asked, nothing here executes what comes on its standard input."""
+    assert where(command) == "here"
+    assert where(command, heard=True) == "undecided"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["python3", "--version"],
+        ["sh", "-c", "echo x; ls ."],
+        ["python3", "-c", "1"],
+        ["node", "-e", "1"],
+        "echo a | sort",
+    ],
+)
+def test_interpreters_with_a_program_of_the_tests_stay(command: list[str] | str) -> None:
+    """A program that stands in the command itself is the test's, also after the program was asked."""
+    assert where(command, At(GROUND, "/opt", "/usr/bin:/bin"), heard=True) == "here"
 
 
 WORDS = st.sampled_from(

@@ -13,7 +13,6 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from .commands import route_commands
 from .ground import Ground
 from .ports import route_connections
 from .proxies import Function, Link, Proxy, Unclear, Uncrossable
+from .watching import watch_execution
 
 _ASKED_FOR = frozenset({"__all__", "__version__"})
 """Names with two underscores for which the program is asked; whoever makes a traceback asks every module for others."""
@@ -138,18 +138,6 @@ class Outsider:
         return run_and_doubt
 
 
-def _watch(link: Link, event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse to execute on this side what the program wrote; called by the interpreter before it does anything."""
-    if event == "exec":
-        path = getattr(arguments[0], "co_filename", "")
-    elif event in ("ctypes.dlopen", "import") and len(arguments) > 1:
-        path = arguments[1] if event == "import" else arguments[0]
-    else:
-        return
-    if path and str(path) in link.folders.came:
-        raise link.refuse("what the program wrote would be executed on the judge's side")
-
-
 def take_part(emit: object, tree: str, asked: dict[str, Any]) -> Outsider:
     """Offer the program's modules to whatever is imported from now on, and return the plugin for pytest.
 
@@ -164,5 +152,5 @@ def take_part(emit: object, tree: str, asked: dict[str, Any]) -> Outsider:
     sys.meta_path.insert(0, Finder(link, offered))
     route_commands(link)
     route_connections(link)
-    sys.addaudithook(partial(_watch, link))
+    watch_execution(link)
     return Outsider(link)

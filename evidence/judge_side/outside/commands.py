@@ -32,6 +32,8 @@ _STANDIN = str(Path(__file__).with_name("standin.py"))
 _MOST_BYTES = 16_000_000
 """That one command may print."""
 _SHELL = "/bin/sh"
+_KILL = int(signal.SIGKILL)
+"""As a plain number: a member of an enumeration would cross as something else."""
 _SIGNATURE = inspect.signature(subprocess.Popen.__init__)
 
 
@@ -54,6 +56,11 @@ class Remote:
         for work in (self._carry_out, self._carry_in):
             threading.Thread(target=work, daemon=True).start()
 
+    def give_up(self) -> None:
+        """End the command, for which nothing stands here."""
+        self._here.close()
+        self.ask("signal", _KILL, True)
+
     def ask(self, name: str, *given: Any) -> Any:
         """Do something with the command; raises Uncrossable where that cannot be told."""
         arguments = [self._link.encode_plain(value) for value in given]
@@ -67,7 +74,7 @@ class Remote:
         """Bring here what it prints, and how it ends; what prints or lasts without end is ended."""
         link, left = self._link, _MOST_BYTES
         until = time.monotonic() + link.lasting
-        code = -signal.SIGKILL
+        code = -_KILL
         try:
             while True:
                 kind, *told = self.ask("next")
@@ -80,7 +87,7 @@ class Remote:
                 if left < 0 or time.monotonic() > until:
                     why = "prints without end" if left < 0 else f"does not end within {link.lasting:g} s"
                     link.refuse(f"a command of the program's {why}")
-                    self.ask("signal", signal.SIGKILL, True)
+                    self.ask("signal", _KILL, True)
                     break
         except UNREADABLE:
             link.refuse("the worker's answer cannot be read")
@@ -93,6 +100,7 @@ class Remote:
 
     def _carry_in(self) -> None:
         """Bring there what stands for it here is given; where that is gone, nobody wants the command any more."""
+        read = True
         try:
             while len(head := take(self._here, HEAD.size)) == HEAD.size:
                 letter, length = HEAD.unpack(head)
@@ -101,9 +109,12 @@ class Remote:
                     self.ask("signal", data[0], True)
                 elif letter == b"p":
                     self.ask("shut", "out" if data == b"o" else "err")
-                elif not self.ask("feed", data if letter == b"i" else None) and letter == b"i":
-                    self._tell(b"c")
-            self.ask("signal", signal.SIGKILL, True)
+                elif letter == b"I":
+                    self.ask("feed", None)
+                elif read and not self.ask("feed", data):
+                    read = False
+                    self._tell(b"c")  # once: what is closed there may be something else the next time
+            self.ask("signal", _KILL, True)
         except (Uncrossable, OSError, SystemExit):
             pass  # the worker is gone, and the command with it
 
@@ -119,7 +130,7 @@ class Process(subprocess.Popen):  # type: ignore[type-arg]
         bound = _SIGNATURE.bind(self, *arguments, **options).arguments
         given, link = _Given(bound), self.assay_link
         try:
-            there = given.decide(link)
+            there = given.decide(link, self.assay_ordinary)
         except Undecided as error:
             raise link.refuse(str(error)) from None
         if not there:
@@ -130,7 +141,11 @@ class Process(subprocess.Popen):  # type: ignore[type-arg]
             descriptor = remote.there.fileno()
             kept = {n: v for n, v in bound.items() if n in _KEPT}
             kept |= {"pass_fds": (descriptor,), "cwd": "/", "env": {"LANG": "C.UTF-8"}}
-            super().__init__([sys.executable, "-I", "-S", _STANDIN, str(descriptor)], **kept)
+            try:
+                super().__init__([sys.executable, "-I", "-S", _STANDIN, str(descriptor)], **kept)
+            except BaseException:
+                remote.give_up()
+                raise
         self.args = bound["args"]
         self.assay_remote = remote
         remote.attend()
@@ -201,20 +216,26 @@ class _Given:
         self._cwd = os.path.normpath(Path.cwd() / os.fsdecode(options.get("cwd") or ""))
         self._variables = os.environ if options.get("env") is None else options["env"]
 
-    def decide(self, link: Link) -> bool:
+    def decide(self, link: Link, ordinary: Mapping[str, str]) -> bool:
         """Return whether it runs where the program is; raises Undecided."""
+        values = self._changed(ordinary).values()
         search = os.fsdecode(self._variables.get("PATH") or os.defpath)
         command = self._argv if self._text is None else self._text
-        found = route(command, At(link.ground, self._cwd, search), heard=link.heard, came=link.folders.came)
+        at = At(link.ground, self._cwd, search)
+        found = route(command, at, heard=link.heard, came=link.folders.came, values=values)
         if found is Route.THERE and (odd := {n for n, v in self._options.items() if v} - _HANDLED):
             raise Undecided(f"a command of the program's is started with {sorted(odd)[0]}")
         return found is Route.THERE
 
+    def _changed(self, ordinary: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that are not as they were before any test."""
+        now = {os.fsdecode(n): os.fsdecode(v) for n, v in self._variables.items()}
+        return {n: v for n, v in now.items() if ordinary.get(n) != v and n not in VARIES}
+
     def start(self, link: Link, ordinary: Mapping[str, str]) -> Remote:
         """Start it there; raises what starting it raises there."""
-        now = {os.fsdecode(n): os.fsdecode(v) for n, v in self._variables.items()}
-        usual = {n: v for n, v in ordinary.items() if n not in VARIES}
-        changed = {n: v for n, v in now.items() if usual.get(n) != v and n not in VARIES}
+        changed = self._changed(ordinary)
+        now = {os.fsdecode(name) for name in self._variables}
         words = self._argv if self._text is None else [*words_of(self._text), *self._argv]
         link.share([*words, *changed.values()], self._cwd)
         try:
@@ -224,7 +245,7 @@ class _Given:
                 argv=self._argv,
                 cwd=self._cwd,
                 variables=changed,
-                without=sorted(usual.keys() - now.keys()),
+                without=sorted(ordinary.keys() - now - {*VARIES}),
                 merged=self._options.get("stderr") == subprocess.STDOUT,
                 leads=bool(self._options.get("start_new_session") or self._options.get("process_group") is not None),
             )

@@ -41,12 +41,14 @@ class Folders:
 
     Args:
         came: files that the other side wrote before.
+        refused: how the names of files end that are not laid down on this side.
     """
 
-    def __init__(self, came: Iterable[str] = ()) -> None:
+    def __init__(self, came: Iterable[str] = (), refused: tuple[str, ...] = ()) -> None:
         self._lock = threading.RLock()
         self._places: dict[str, tuple[Sent, bool]] = {}
         self._known: dict[str, tuple[int, ...]] = {}
+        self._refused = refused
         self.came = set(came)
         """Files that the other side wrote, whatever became of them here."""
 
@@ -138,6 +140,8 @@ class Folders:
                 place.mkdir(parents=True, exist_ok=True)
                 place.chmod(mode & _MODES)
             case "file":
+                if path.endswith(self._refused):
+                    raise Unshared("the program wrote byte code")
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if not os.access(place, os.W_OK):
                     place.unlink(missing_ok=True)

@@ -53,8 +53,13 @@ class Ground:
         return self._resolve(word, cwd) in self._files
 
     def is_temporary(self, word: str) -> bool:
-        """Return whether a word names something in the temporary folder, or the folder itself."""
-        return self._temporary in word or tempfile.gettempdir() in word
+        """Return whether a word names something in the temporary folder, the folder itself, or one above it."""
+        above = word.startswith("/") and f"{self._temporary}/".startswith(f"{os.path.normpath(word).rstrip('/')}/")
+        return above or self._temporary in word or tempfile.gettempdir() in word
+
+    def holds(self, path: str) -> bool:
+        """Return whether a path without links lies in the temporary folder, and is none of the judge's own."""
+        return path.startswith(f"{self._temporary}/") and not f"{path}/".startswith(f"{os.path.realpath(_OURS)}/")
 
     @staticmethod
     def is_near(word: str, files: Iterable[str]) -> bool:

@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import threading
 import time
 from typing import Any
 
@@ -53,17 +54,20 @@ class Command:
             if stream is not None:
                 self._reading.register(stream, selectors.EVENT_READ, name)
         self._ended: float | None = None
+        self._turn = threading.Lock()
+        """Reading and shutting are asked for by two threads."""
 
     def next(self) -> list[Any]:
         """Return what comes next: `out` or `err` with bytes, `end` with the exit code, or `idle`."""
         until = time.monotonic() + _IDLE_SECONDS
         while time.monotonic() < until:
-            for key, _ in self._reading.select(_IDLE_SECONDS / 2):
-                data = os.read(key.fd, _PIECE)
-                if data:
-                    return [key.data, data]
-                self._reading.unregister(key.fileobj)
-                key.fileobj.close()  # type: ignore[union-attr]
+            with self._turn:
+                for key, _ in self._reading.select(_IDLE_SECONDS / 2):
+                    data = os.read(key.fd, _PIECE)
+                    if data:
+                        return [key.data, data]
+                    self._reading.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
             if not self._reading.get_map():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return ["end", self._child.wait(max(0.0, until - time.monotonic()))]
@@ -91,10 +95,10 @@ class Command:
     def shut(self, name: str) -> None:
         """Close a stream that nobody reads any more."""
         stream = self._child.stdout if name == "out" else self._child.stderr
-        if stream is not None and not stream.closed:
-            with contextlib.suppress(KeyError, ValueError):
+        with self._turn:
+            if stream is not None and not stream.closed:
                 self._reading.unregister(stream)
-            stream.close()
+                stream.close()
 
     def signal(self, number: int, group: bool) -> None:
         """Send a signal; one that is sent to its group reaches what it started, too."""

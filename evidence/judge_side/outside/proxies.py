@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _NEVER_ASKED_FOR = ("_assay_", "_pytest", "pytestmark")
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 LONGER = 4
 """A thread of the tests' may wait so many times as long as a test itself: for a server that it runs, as an example."""
+_REFUSED = (".pyc", ".pyo")
+"""Byte code says itself from which file it is, so nobody could tell later that the program wrote it."""
 VARIES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 
 
@@ -59,10 +62,14 @@ class Link:
         """Why what the test does says nothing."""
         self.foreign = ""
         """Type of a value that came as a handle."""
-        self.folders = Folders()
+        self.folders = Folders(refused=_REFUSED)
         """What the test and the program share."""
         self.heard = False
         """Whether the program was asked anything since the test began."""
+        self.began = 0
+        """When the first test began, in nanoseconds since 1970."""
+        self.asked = False
+        """Whether it was ever asked anything."""
         self.running: set[object] = set()
         """Commands of the program's that run now."""
         self.outlived = False
@@ -82,7 +89,7 @@ class Link:
             if self._exchange is not None:
                 self._exchange.close()
             self._exchange = None
-            self.folders = Folders(self.folders.came)
+            self.folders = Folders(self.folders.came, _REFUSED)
             self.outlived = bool(self.running)
             self.session += 1
 
@@ -90,6 +97,7 @@ class Link:
         """Forget what was seen before; where the worker has ended, the next request meets a new one."""
         if self._exchange is not None and self._exchange.ended is not None:
             self.renew()
+        self.began = self.began or time.time_ns()
         self.doubt = self.foreign = ""
         self.heard = False
 
@@ -115,7 +123,7 @@ class Link:
 
     def request(self, do: str, seconds: float, **fields: Any) -> Any:
         """Ask the worker, whatever the surroundings are, and wait so long for its answer."""
-        self.heard = True
+        self.heard = self.asked = True
         session = self.session
         answer = self._answer({"do": do, **fields}, seconds, session)
         try:

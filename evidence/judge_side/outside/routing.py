@@ -11,6 +11,7 @@ test that needs that says nothing outside, and neither does one that would execu
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,10 @@ _OPERATORS = frozenset({"", ";", "&", "&&", "||", "|"})
 """Between commands; empty is the end of a line."""
 _HIDING = ("`", "$(", "$'", "<(", ">(")
 _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", re.DOTALL)
+_EXECUTING = frozenset({".", "at", "batch", "eval", "parallel", "source", "xargs"})
+"""Commands that execute what they read, or what words come to be."""
+_READING = frozenset({"-s", "-i"})
+"""Options by which a shell takes commands from its standard input, whatever follows."""
 _REDIRECTION = re.compile(r"[<>]+&?|&>+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
@@ -73,7 +78,9 @@ class At:
         return word in self.ground.scripts or any(self.executes(f"{folder}/{word}") for folder in folders)
 
 
-def route(command: Sequence[str] | str, at: At, *, heard: bool, came: Iterable[str]) -> Route:
+def route(
+    command: Sequence[str] | str, at: At, *, heard: bool, came: Iterable[str], values: Iterable[str] = ()
+) -> Route:
     """Return where a command is executed; raises Undecided.
 
     Args:
@@ -81,13 +88,42 @@ def route(command: Sequence[str] | str, at: At, *, heard: bool, came: Iterable[s
         at: where it starts.
         heard: whether the program was asked anything since the test began, so that files here may be of its making.
         came: files that the program wrote.
+        values: of variables that are not the ordinary ones; a command finds there what it executes, as in its words.
     """
     found = _of_text(command, at) if isinstance(command, str) else _of_words(command, at)
     if found is Route.HERE:
-        words = [at.cwd, *(words_of(command) if isinstance(command, str) else command)]
-        if any((heard and at.ground.is_temporary(word)) or at.ground.is_near(word, came) for word in words):
+        told = [part for value in values for part in {value, *value.split(":")}]
+        words = [at.cwd, *told, *(words_of(command) if isinstance(command, str) else command)]
+        named = {*words, *(os.path.normpath(f"{at.cwd}/{word}") for word in words if "/" in word)}
+        if any((heard and at.ground.is_temporary(word)) or at.ground.is_near(word, came) for word in named):
             raise Undecided("a command of the system may execute or judge what the program wrote")
+        if heard and _executes_what_it_reads(command):
+            raise Undecided("a command of the system may execute what it reads")
+        if any(at.owns(word) for word in told):
+            raise Undecided("a command of the system is given files of the program by its environment")
     return found
+
+
+def _executes_what_it_reads(command: Sequence[str] | str) -> bool:
+    """Return whether a command may take from its standard input, or from what it reads, what it executes."""
+    if isinstance(command, str):
+        parts = itertools.groupby(words_of(command), key=lambda word: bool(word) and set(word) <= _PUNCTUATION)
+        simple = [list(words) for apart, words in parts if not apart]
+        return any(_executes_what_it_reads(words) or words[0].startswith("$") for words in simple)
+    for place, word in enumerate(command):
+        name = Path(word).name
+        if word in _EXECUTING and (place == 0 or word != "."):
+            return True
+        shell = _SHELLS.match(name)
+        if not (_PYTHON.match(name) or _INTERPRETERS.match(name)) or command[place + 1 :] == ["--version"]:
+            continue
+        told = frozenset({"-m"}) if _PYTHON.match(name) else frozenset() if shell else _CODE
+        _, option, value = next(iter(_options(command[place:], told)), (0, "", "-"))
+        if option and shell:
+            return _executes_what_it_reads(value)
+        if not option and (value == "-" or value.startswith(("/dev/", "/proc/")) or _READING & {*command}):
+            return True
+    return False
 
 
 def _of_words(words: Sequence[str], at: At) -> Route:
