@@ -112,7 +112,7 @@ def test_a_gate_without_its_scanner_is_an_error(monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "semgrep").chmod(0o755)
     with pytest.raises(ConfigurationError, match="names rules that do not exist: /nowhere") as caught:
         check_tools(Settings(gates={"x": gate("security", rules=["/nowhere"])}))
-    assert caught.value.next_step.startswith("name a file or folder")
+    assert "name a file or folder" in str(caught.value.next_step)
 
 
 async def test_a_scanner_that_fails_does_not_pass(gates: GateBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,18 +16,15 @@ from assay.evidence.gates.data import PERSONAL
 from assay.evidence.gates.dependencies import POPULAR, imitated
 from assay.evidence.gates.imports import broken_contracts
 from assay.evidence.gates.licences import is_allowed
-from assay.evidence.gates.looks import Look
 from assay.evidence.gates.sarif import NotSarif, read_sarif
 from assay.policies.gates import GateResult
 from assay.policies.loading import parse_settings
-from assay.policies.settings import GateSettings, ProjectSettings, Settings
+from assay.policies.settings import GateSettings
 from assay.records.entries import EntryKind
 from assay.records.sandboxes import CommandResult, Exited, Output, Signalled
 from assay.records.trees import REGULAR
 from assay.reports.sarif import write_sarif
-from assay.sandboxes.docker import DockerProvider
 from assay.sandboxes.fake import FakeCommand, FakeFile, FakeOutcome
-from assay.sandboxes.protocol import Sandbox
 
 
 async def test_dependencies(gates: GateBench) -> None:
@@ -233,111 +230,6 @@ def test_what_import_linter_prints(tmp_path: Path) -> None:
     assert broken_contracts(lint()) is None
 
 
-def measured(base: float, head: float, noise: float = 0.0) -> Callable[[Look, Sandbox], Awaitable[CommandResult]]:
-    """Return a benchmark of which base and head take so many seconds, with noise in turn up and down."""
-    count = iter(range(10_000))
-
-    async def run(look: Look, sandbox: Sandbox) -> CommandResult:
-        slow = await sandbox.read("/workspace/speed") == b"head"
-        seconds = (head if slow else base) * (1 + noise * (-1) ** (next(count) % 3))
-        return CommandResult(ending=Exited(code=0), seconds=seconds, cpu_seconds=seconds)
-
-    return run
-
-
-async def test_speed_against_the_base(gates: GateBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head that is slower than the bound is found, one that is not passes; what cannot be told is inconclusive."""
-    one = gate("speed", command=["bench"], at_most=1.2)
-    for base, head, noise, outcome in (
-        (1.0, 1.3, 0.01, "block"), (1.0, 1.1, 0.01, "pass"), (1.0, 1.2, 0.3, "ask"), (0.0, 0.0, 0.0, "ask"),
-    ):  # fmt: skip
-        monkeypatch.setattr("assay.evidence.gates.speed._run", measured(base, head, noise))
-        told = await gates.judge(one, {"speed": "base"}, {"speed": "head"})
-        assert told.outcome == outcome, told
-        if noise > 0.1:
-            assert told.reasons[0].startswith("inconclusive, the noise is larger")
-
-
-async def test_a_benchmark_that_says_nothing(gates: GateBench) -> None:
-    """One that the change brings measures nothing; one that fails only on the change is the change's."""
-    own = gate("speed", command=["python", "bench.py"], at_most=1.5)
-    brought = await gates.judge(own, {"a": "1"}, {"a": "1", "bench.py": "x"})
-    assert brought.reasons == ("the benchmark is the change's own: bench.py",)
-
-    def breaks(asked: FakeCommand) -> FakeOutcome:
-        return FakeOutcome(ending=Exited(code=int(asked.tree["a"].data == b"2")))
-
-    one = gate("speed", command=["bench"], at_most=1.5)
-    fails = await gates.judge(one, {"a": "1"}, {"a": "2"}, breaks)
-    assert (fails.outcome, "not on the change" in fails.reasons[0]) == ("block", True)
-    broken = await gates.judge(one, {"a": "2"}, {"a": "1"}, breaks)
-    assert (broken.outcome, "does not run on the base" in broken.reasons[0]) == ("ask", True)
-
-
-@pytest.mark.parametrize(
-    ("command", "path"),
-    [
-        (["python", "bench.py"], "app/bench.py"),
-        (["python", "./perf/../bench.py"], "app/bench.py"),
-        (["sh", "-c", "cd . && python bench.py; true"], "app/bench.py"),
-        (["pytest", "perf/test_x.py::test_y"], "app/perf/test_x.py"),
-        (["run", "--suite=perf"], "app/perf/sizes.json"),
-        (["python", "-m", "perf.all"], "app/perf/all.py"),
-        (["python", "-m", "perf.all"], "app/src/perf/all/__main__.py"),
-        (["python", "/workspace/app/bench.py"], "app/bench.py"),
-    ],
-)
-async def test_the_benchmark_is_the_bases(gates: GateBench, command: list[str], path: str) -> None:
-    """However the command names it: what it names is read from the folder that it runs in."""
-    base = {path: "base", "app/src/work.py": "1"}
-    seen = []
-
-    def look(asked: FakeCommand) -> FakeOutcome:
-        seen.append((asked.tree[path].data, asked.tree["app/src/work.py"].data))
-        return FakeOutcome(ending=Exited(code=1))
-
-    settings = Settings(project=ProjectSettings(root="app"))
-    one = gate("speed", command=command, at_most=1.5)
-    await gates.judge(one, base, {path: "head", "app/src/work.py": "2"}, look, settings=settings)
-    assert seen == [(b"base", b"1")]  # it fails there, so nothing is measured
-    seen.clear()
-    one = gate("speed", command=command, at_most=1.5)
-    await gates.judge(
-        one, {**base, "app/src/work.py": "0"}, {path: "head", "app/src/work.py": "2"},
-        lambda asked: FakeOutcome(ending=Exited(code=int(look(asked) is None or seen[-1][1] == b"2"))),
-        settings=settings,
-    )  # fmt: skip
-    assert seen == [(b"base", b"0"), (b"base", b"2")]
-
-
-async def test_the_program_is_not_the_benchmark(gates: GateBench) -> None:
-    """A word that names the folder of the program does not put the base's program into the head; nor does a letter."""
-    seen = []
-
-    def look(asked: FakeCommand) -> FakeOutcome:
-        seen.append((asked.tree["src/work.py"].data, asked.tree["b"].data))
-        return FakeOutcome(ending=Exited(code=int(len(seen) == 2)))
-
-    one = gate("speed", command=["bench", "src", "."], at_most=1.5)
-    await gates.judge(one, {"src/work.py": "1", "b": "1"}, {"src/work.py": "2", "b": "2"}, look)
-    assert seen == [(b"1", b"1"), (b"2", b"2")]
-    all_of_it = gate("speed", command=["bench", "lib"], at_most=1.5)
-    told = await gates.judge(all_of_it, {"lib/a.py": "1"}, {"lib/a.py": "2"})
-    assert (told.outcome, "nothing would be measured" in told.reasons[0]) == ("ask", True)
-
-
-@pytest.mark.docker
-async def test_speed_of_real_programs(gates: GateBench) -> None:
-    """In two real sandboxes: twenty times the work is more than half as much again, by the base's own benchmark."""
-    work = "import work\nwork.run()\n"
-    files = {"bench.py": work, "work.py": "def run(): sum(i * i for i in range(200_000))\n"}
-    slow = {"bench.py": "pass\n", "work.py": "def run(): [sum(i * i for i in range(200_000)) for _ in range(20)]\n"}
-    one = gate("speed", command=["python3", "bench.py"], at_most=1.5)
-    async with DockerProvider() as provider:
-        told = await gates.judge(one, files, slow, provider=provider)
-    assert told.outcome == "block", told
-
-
 def sarif(*results: dict[str, object]) -> bytes:
     return json.dumps({"version": "2.1.0", "runs": [{"results": list(results)}]}).encode()
 
@@ -372,16 +264,17 @@ async def test_sarif_of_a_users_command(gates: GateBench) -> None:
     assert (broken.outcome, "on the change: what it wrote is no SARIF" in broken.reasons[0]) == ("ask", True)
 
 
+def answering(outcome: FakeOutcome) -> Callable[[FakeCommand], FakeOutcome]:
+    return lambda asked: outcome
+
+
 async def test_a_scanner_that_did_not_scan_is_not_passed(gates: GateBench) -> None:
     """A report in the tree does not stand in for one that was not written, and one that says it failed is none."""
     one = GateSettings(command=("scan",), sarif="out/x.sarif", on_failure="block")
     for code in (0, 127):
-        result = await gates.judge(
-            one,
-            {"out/x.sarif": sarif()},
-            {"out/x.sarif": sarif(), "a": "1"},
-            lambda asked, code=code: FakeOutcome(ending=Exited(code=code)),
-        )
+        ends = FakeOutcome(ending=Exited(code=code))
+        before = {"out/x.sarif": sarif()}
+        result = await gates.judge(one, before, {**before, "a": "1"}, answering(ends))
         said = "wrote no SARIF" if code == 0 else "no end of its own (exit code 127)"
         assert (result.outcome, said in result.reasons[0]) == ("ask", True), result
 
