@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from assay.policies.settings import GateSettings
 from assay.records.base import Record
@@ -12,6 +12,8 @@ from assay.records.sandboxes import CommandResult, Exited, OutOfMemory, Signalle
 
 GateOutcome = Literal["pass", "block", "ask", "warn"]
 _SEVERITY: tuple[GateOutcome, ...] = ("block", "ask", "warn", "pass")
+NOT_RUN: Final = (126, 127)
+"""Exit codes of a shell, and of whoever starts a program, where there is no such program or it may not be run."""
 _SHOWN = 600
 _TOLD = 10
 _MOST_FINDINGS = 200
@@ -93,6 +95,9 @@ def judge_command(
     failed = f"the command {_ended(head)} on the change"
     if base is None or not isinstance(base.ending, Exited):
         reason = f"{failed}; whether it did before is not known: on the base it {_ended(base)}"
+        return GateResult(gate=gate, outcome=unclear, reasons=(reason, *_said(head)))
+    if base.ending.code in NOT_RUN:
+        reason = f"{failed}, and on the base it {_ended(base)}: its program is not there, so it tells nothing"
         return GateResult(gate=gate, outcome=unclear, reasons=(reason, *_said(head)))
     if base.ok:
         reasons = (f"{failed}, and succeeds on the base", *_said(head))

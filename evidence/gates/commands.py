@@ -7,13 +7,11 @@ import posixpath
 from assay.errors import SandboxLost
 from assay.evidence.gates.looks import Look, Side
 from assay.evidence.gates.sarif import NotSarif, read_sarif
-from assay.policies.gates import GateFinding, GateResult, judge_command, judge_findings, unclear
+from assay.policies.gates import NOT_RUN, GateFinding, GateResult, judge_command, judge_findings, unclear
 from assay.records.sandboxes import CommandResult, Exited
 from assay.sandboxes.protocol import Sandbox
 
 _MOST_BYTES = 20_000_000
-_NOT_RUN = (126, 127)
-"""What a shell, and whoever starts a program, ends with where there is no such program."""
 
 
 async def look_by_command(look: Look) -> GateResult:
@@ -33,7 +31,7 @@ def _read(look: Look, ran: tuple[CommandResult | None, bytes | None], where: str
     result, written = ran
     if result is None:
         raise NotSarif(f"on {where} it could not be run")
-    if not isinstance(result.ending, Exited) or result.ending.code in _NOT_RUN:
+    if not isinstance(result.ending, Exited) or result.ending.code in NOT_RUN:
         how = f"exit code {result.ending.code}" if isinstance(result.ending, Exited) else result.ending.type
         raise NotSarif(f"on {where} it came to no end of its own ({how}): {result.stderr.text.strip()[-300:]}")
     if written is None:

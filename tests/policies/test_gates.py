@@ -54,6 +54,8 @@ def test_reasons_say_what_happened() -> None:
     )
     old = judge_command("lint", gate, result(Exited(code=1)), result(Exited(code=1)))
     assert "so the change is not blamed" in old.reasons[0]
+    missing = judge_command("lint", gate, result(Exited(code=127)), result(Exited(code=127)))
+    assert (missing.outcome, "its program is not there" in missing.reasons[0]) == ("ask", True)
     lost = judge_command("lint", gate, result(Exited(code=0)), result(TimedOut(seconds=60)))
     assert lost.reasons == ("on the change it ran out of its 60 seconds",)
 
