@@ -19,9 +19,9 @@ WRITE = "import sys\nfor n in range(1600): open(f'f{n}', 'w').write(sys.argv[1])
 
 
 async def lose_contents() -> AsyncIterator[bytes]:
-    """A body whose source fails at its beginning."""
-    raise KeyError("a blob that is gone")
-    yield b""
+    """A body whose source fails after an empty chunk."""
+    for contents in ({"there": b""}, {}):
+        yield contents["there"]
 
 
 async def test_a_put_that_fails_is_over_at_once(sandbox: SupervisedSandbox) -> None:

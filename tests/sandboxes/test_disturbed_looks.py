@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -68,10 +69,10 @@ async def test_a_command_that_ends_during_a_look(supervisor: Supervisor, ending:
     supervisor.files = [LINE]
     with trees.disturbed():
         pass
-    command = trees.disturbed()
+    command = ExitStack()
     if ending:
-        command.__enter__()
-        supervisor.before_answer["l"] = lambda: command.__exit__(None, None, None) and None
+        command.enter_context(trees.disturbed())
+        supervisor.before_answer["l"] = command.close
     assert (await trees.take(WORKSPACE)).tree == TREE
     supervisor.asked = ""
     assert (await trees.take(WORKSPACE)).tree == TREE

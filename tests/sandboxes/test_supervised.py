@@ -100,9 +100,14 @@ async def test_a_put_waits_for_a_process(played: PlayedSandbox) -> None:
     await played.opened(1)
     played.answer(1, Frame.FAILED, AGAIN)
     await played.opened(2)
-    body = b"".join(payload for number, kind, payload in played.peer.frames if (number, kind) == (2, Frame.DATA))
-    assert body.endswith(b"content.")
+    async with asyncio.timeout(5):  # contents are read in a thread
+        while not (body := [data for number, kind, data in played.peer.frames if (number, kind) == (2, Frame.DATA)]):
+            played.peer.written.clear()
+            await played.peer.written.wait()
+    assert b"".join(body).endswith(b"content.")
     played.answer(2, Frame.END, b"f 644 7 1 1 1 file\0=\0")
+    await played.opened(3)  # a look at what was put
+    played.answer(3, Frame.END, b"*\0f 644 7 1 1 1 file\0=\0")
     await putting
 
 
