@@ -241,6 +241,21 @@ def test_nothing_is_laid_down_elsewhere(sides: tuple[Folders, Path], change: obj
     assert sorted(p.name for p in shared.parent.iterdir()) == ["shared"]
 
 
+def test_byte_code_is_laid_down_on_one_side_only(tmp_path: Path) -> None:
+    """Where its names say so, a side lays down no byte code; what else came is kept."""
+    data = base64.b64encode(b"x").decode()
+    for refused in ((), (".pyc",)):
+        folders = Folders(refused=refused)
+        folders.add(str(tmp_path), sent="all", taken=True)
+        folders.apply([["file", str(tmp_path / "a.py"), 0o644, 0, data]])
+        if refused:
+            with pytest.raises(Unshared, match="byte code"):
+                folders.apply([["file", str(tmp_path / "b.pyc"), 0o644, 0, data]])
+        else:
+            folders.apply([["file", str(tmp_path / "c.pyc"), 0o644, 0, data]])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.py", "c.pyc"]
+
+
 def test_links_and_much_are_refused(sides: tuple[Folders, Path]) -> None:
     """Links, pipes, large files and many of them are not sent."""
     folders, shared = sides

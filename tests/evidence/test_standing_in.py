@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import struct
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from assay.evidence.judge_side.outside import commands, standin
+from assay.evidence.judge_side.outside import commands, exchange, standin
+from assay.evidence.judge_side.outside.crossing import Stream
+from assay.evidence.judge_side.outside.folders import Folders
 from assay.evidence.judge_side.outside.ground import Ground
 from assay.evidence.judge_side.outside.programs import Command
 from assay.evidence.judge_side.outside.proxies import Link
@@ -96,3 +99,32 @@ def test_a_stream_is_shut_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert said == ["end", 0]
     command.feed(None)
     command._reading.close()
+
+
+def test_no_request_carries_files_before_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that asks while another one shares a place does not send its files to who does not know of it."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(exchange, "connect", lambda: Stream(ours))
+    folders = Folders()
+    asked = exchange.Exchange(folders)
+    add = folders.add
+
+    def ask() -> None:
+        with contextlib.suppress(EOFError, TimeoutError):
+            asked.ask({}, 10)
+
+    asking = threading.Thread(target=ask)
+
+    def add_and_ask(place: str, **how: Any) -> bool:
+        new = add(place, **how)
+        asking.start()
+        asking.join(0.2)
+        return new
+
+    monkeypatch.setattr(folders, "add", add_and_ask)
+    asked.share(str(tmp_path), "all", back=True)
+    with ours, theirs:
+        told = Stream(theirs).receive(10)
+        assert (told["share"], [change[0] for change in told["files"]]) == ([[str(tmp_path), True]], ["folder"])
+        asked.close()
+        asking.join()
