@@ -155,13 +155,15 @@ class _Combining:
         for number, (layer, sayings) in enumerate(zip(self._layers, self._sayings, strict=True)):
             general = (path[0], EVERY, *path[2:]) if path[0] in NAMED else path
             if path in sayings:
-                value = sayings[path]
-                if tightness.kind == "added" and general != path and general in sayings:
-                    self._note_added(path, layer, sayings[general], said)
-                    said = _Said(tightness.meet(said.value or [], sayings[general]), origin=(layer, general))
                 if said.origin is None:
                     said = self._whole(number, path, said)
-                if not self._refused(number, path, value, said):
+                upper, value = said, sayings[path]
+                if tightness.kind == "added" and general != path and general in sayings:
+                    more = sayings[general]
+                    if not self._refused(number, general, more, upper, of=path):
+                        self._note_added(path, layer, more, said)
+                        said = _Said(tightness.meet(said.value or [], more), upper.bound, (layer, general))
+                if not self._refused(number, path, value, upper):
                     if tightness.kind == "added":
                         self._note_added(path, layer, value, said)
                         value = tightness.meet(said.value or [], value)
@@ -186,16 +188,19 @@ class _Combining:
                 known.append(item)
 
     def _refused(self, number: int, path: KeyPath, value: Any, said: _Said, of: KeyPath | None = None) -> bool:
-        """Note where a layer says what the ones above do not let it say; what is said of every name only bounds."""
-        layer, concrete = self._layers[number], of or path
+        """Note where a layer says what the ones above do not let it say.
+
+        What is said of every name only bounds; but where lists add up, its `!` takes back like any other.
+        """
+        layer, concrete, row = self._layers[number], of or path, TIGHTNESS[pattern_of(path)]
         if (fixed := self._fixed_above(number, concrete)) is not None:
             held = said.value if said.origin is not None else _default(concrete)
             if value == held:
                 return False
             reason = f"{_dotted(path)} is fixed by {fixed}"
-        elif of is None and said.origin is not None and TIGHTNESS[pattern_of(path)].loosens(said.bound, value):
+        elif said.origin is not None and (of is None or row.kind == "added") and row.loosens(said.bound, value):
             above, where = said.origin
-            words = TIGHTNESS[pattern_of(path)].words
+            words = row.words
             reason = (
                 f"{_dotted(path)} = {_shown(value)} loosens what {above.place(where)} says, {_shown(said.bound)} "
                 f"(tighter is {words}); a lower layer may only tighten"
