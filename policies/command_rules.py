@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from assay.policies.commands import Part, read_command_line
+from assay.policies.commands import read_command_line
+from assay.policies.parts import Part
 from assay.policies.patterns import BREAK, DYNAMIC, CommandPattern, PatternIndex
 from assay.policies.rulings import Rule, RuleDecision, strictest
 from assay.policies.suspicions import are_spelled

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from assay.policies.patterns import BREAK, DYNAMIC
+from assay.policies.parts import CommandLine, Part, tokens_of
+from assay.policies.patterns import DYNAMIC
 from assay.policies.shell import read_shell
 from assay.policies.simple_commands import SimpleCommand
 from assay.policies.suspicions import (
@@ -29,11 +30,13 @@ from assay.policies.wrappers import (
     FOREIGN_SHELLS,
     GIT_OPTIONS,
     INERT,
-    INERT_GIT,
     INTERPRETERS,
+    SETTERS,
     SHELLS,
     TOOLBOXES,
     WRAPPERS,
+    is_inert_git,
+    runs_by_option,
     skip_options,
     unwrap,
 )
@@ -41,18 +44,18 @@ from assay.policies.wrappers import (
 MAX_WRAPPERS: Final = 12
 _SUSPECTED: Final = MAX_WRAPPERS - 6
 """How deep a text that may be run counts: fewer wrappers are looked through in it."""
-_TOKEN: Final = re.compile(rf"[\w.+:@%/{DYNAMIC}-]+")
-_QUOTES: Final = re.compile(r"\\\n|[\\'\"]")
 _COMPUTING_OPTION: Final = re.compile(r"-(?:v.*|R|eq|ne|lt|le|gt|ge)")
 _STEERING: Final = re.compile(
     r"(?:PATH|IFS|ENV|BASH_\w+|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|LD_\w+|DYLD_\w+|PYTHON\w*|PERL5?\w*|RUBY\w*|"
     r"NODE_\w+|GIT_\w+|\w*PAGER|\w*EDITOR|VISUAL|BROWSER|SHELL|HOME)\+?="
 )
 _CODE: Final = re.compile(
-    r"(?:BASH_ENV|ENV|PS4|PROMPT_COMMAND|GIT_\w*(?:COMMAND|EDITOR|PAGER|ASKPASS|DIFF|PROXY)|SSH_ASKPASS|\w*PAGER|"
+    r"(?:BASH_ENV|ENV|PS4|PROMPT_COMMAND|GIT_\w*(?:COMMAND|EDITOR|PAGER|ASKPASS|DIFF|PROXY|SSH)|GIT_CONFIG\w*|SSH_ASKPASS|\w*PAGER|"
     r"\w*EDITOR|VISUAL|BROWSER|SHELL|LESSOPEN|LESSCLOSE)\+?="
 )
 """Variables whose value programs run."""
+_CONFIGURING: Final = re.compile(r"GIT_(?:CONFIG(?!_NOSYSTEM\b)\w*|EXEC_PATH|TEMPLATE_DIR)(?:\+?=(?!/dev/null$)|$)")
+"""Variables that give git's commands another meaning, in ways that no text shows."""
 _READERS: Final = frozenset({"at", "batch", "crontab", "ed", "ex", "gdb", "parallel", "ssh"})
 """Programs that may take commands from their input, where nothing of these is seen."""
 _SHELL_FLAGS: Final = frozenset("abefhklmnptuvxBCEHPirs")
@@ -66,55 +69,6 @@ _OPAQUE_BUILTINS: Final = {
 }
 _FIND_RUNS: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _PLAIN_SHELL: Final = "sh"
-_RUNNING_OPTIONS: Final = ("--pre", "--compress-program", "--to-command")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One command that a command line would run."""
-
-    words: tuple[Word, ...]
-    assignments: tuple[str, ...] = ()
-    wraps: bool = False
-    """It only starts what the other parts name; no rule needs to allow it, but one may deny it."""
-    mentions: tuple[str, ...] = ()
-    """Tokens of what it may run besides, where its arguments are not known to be mere data."""
-    open: bool = False
-    """It stands for text that shells read in different ways; only a rule for any command allows it."""
-
-    @property
-    def text(self) -> str:
-        """The part for a person; `…` where it is known only when it runs."""
-        return " ".join([*self.assignments, *(w.text for w in self.words)]).replace(DYNAMIC, "…")
-
-    @property
-    def full(self) -> str:
-        """The form that a rule must allow: as written, assignments included."""
-        return BREAK.join([*self.assignments, *(w.text for w in self.words)])
-
-    def forms(self) -> tuple[str, ...]:
-        """Every form under which a rule may deny it: as written, by the program's name alone, without options."""
-        texts = [w.text for w in self.words]
-        named = [texts[0].rsplit("/", 1)[-1], *texts[1:]]
-        forms = [self.full, BREAK.join(texts), BREAK.join(named), BREAK.join([named[0], *_operands(texts[1:])])]
-        if named[0] == "git":
-            at = skip_options(GIT_OPTIONS, self.words)
-            forms.append(BREAK.join(["git", *texts[at:]]) if at is not None else f"git{BREAK}{DYNAMIC}")
-        return tuple(dict.fromkeys(forms))
-
-
-def _operands(texts: list[str]) -> list[str]:
-    return [text for text in texts if not text.startswith("-")]
-
-
-@dataclass(slots=True)
-class CommandLine:
-    """Everything that a command line would run, and why it might run more."""
-
-    parts: list[Part] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    suspicions: list[Part] = field(default_factory=list)
-    """What stands in arguments and may be run: it cannot allow anything, and is asked where it is denied."""
 
 
 def read_command_line(text: str) -> CommandLine:
@@ -128,11 +82,6 @@ def read_command_line(text: str) -> CommandLine:
     taker.take_text(text, _PLAIN_SHELL, 0)
     taker.finish()
     return line
-
-
-def tokens_of(text: str) -> tuple[str, ...]:
-    """Return the names in a text that could be those of programs and their arguments; paths by their last part."""
-    return tuple(token.rstrip("/").rsplit("/", 1)[-1] for token in _TOKEN.findall(_QUOTES.sub("", text)))
 
 
 class _Taker:
@@ -162,10 +111,12 @@ class _Taker:
         for command in read.commands:
             self.take(command, depth)
         for variable in read.variables:
+            self._configure(SimpleCommand((), (variable,)))
             self._variable(variable)
 
     def take(self, command: SimpleCommand, depth: int) -> None:
         """Add a command, and what it runs in its turn."""
+        self._configure(command)
         if not command.words:
             for variable in command.assignments:
                 self._variable(variable)
@@ -180,6 +131,14 @@ class _Taker:
             self.doubt("the command's name is empty")
         else:
             self._named(command, first.text.rsplit("/", 1)[-1], depth)
+
+    def _configure(self, command: SimpleCommand) -> None:
+        """Doubt where variables are set that change what git's commands mean."""
+        named = [w.text for w in command.words[1:]] if command.words[:1] and command.words[0].text in SETTERS else []
+        if any(_CONFIGURING.match(text) for text in (*command.assignments, *named)):
+            self.doubt("it sets a variable that changes what git's commands run")
+        if any(text.startswith(DYNAMIC) for text in named):
+            self.doubt("it sets a variable whose name is known only when it runs")
 
     def _variable(self, variable: str) -> None:
         """Add a variable that is set on its own: harmless, unless it steers programs or is code for later."""
@@ -260,7 +219,7 @@ class _Taker:
             self.doubt(f"assay does not read the language of {name}")
         if name == "git":
             self._git(command)
-        elif name in INERT and not any(w.text.startswith(_RUNNING_OPTIONS) for w in command.words):
+        elif name in INERT and not runs_by_option(command.words) and not _configures(command, name):
             self._add(command)
         elif INTERPRETERS.fullmatch(name):
             self._interpreter(command)
@@ -356,9 +315,11 @@ class _Taker:
         at = skip_options(GIT_OPTIONS, words)
         if any(w.text.lower().startswith(("alias.", "-calias.", "--config-env=alias")) for w in words[1 : at or None]):
             self.doubt("it gives a git command another name")
-        inert = at is not None and at < len(words) and words[at].literal and words[at].text in INERT_GIT
+        inert = at is not None and at < len(words) and is_inert_git(words, at)
         self._add(command, mentions=() if inert and at == 1 else _all_tokens(command))
-        if not inert:
+        if inert:  # the values of git's own options are run, as `-c core.pager=…`
+            self._suspect(texts_in([w.text for w in words[1:at]]))
+        else:
             self._suspect(texts_in([w.text for w in words[1:]]), tails_of(words))
 
     def _interpreter(self, command: SimpleCommand) -> None:
@@ -369,6 +330,11 @@ class _Taker:
             self.doubt("the program reads its code from its input")
         self._add(command, mentions=tokens_of(" ".join([*code, *command.inputs])))
         self._suspect(texts_in_code([*code, *command.inputs]))
+
+
+def _configures(command: SimpleCommand, name: str) -> bool:
+    """Whether it is pip's command that starts an editor."""
+    return name.startswith("pip") and any(w.text == "config" or not w.literal for w in command.words[1:])
 
 
 def _computes(command: SimpleCommand, name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from assay.policies.patterns import DYNAMIC
@@ -17,6 +18,8 @@ from assay.policies.wrappers import SHELLS, WRAPPERS
 MOST: Final = 48
 """Texts and tails that are looked at for one command line; what has more is asked."""
 _LEADS: Final = re.compile(r"[\s!:@+|&;-]*")
+_SHORT: Final = re.compile(r"-[A-Za-z0-9]")
+_LETTERS: Final = 4
 _TEXT: Final = re.compile(r"\s|[$`{}*?\\]")
 _EXPANDED: Final = re.compile(r"\$?\{[^{}\s]*\}|\$\w+|[*?]+")
 _MARKS: Final = re.compile(r"[$'\"]")
@@ -25,11 +28,16 @@ _QUOTED: Final = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DO
 
 
 def texts_in(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the texts in arguments that may be command lines: whole, and after each `=` before the first blank."""
+    """Yield the texts in arguments that may be command lines: whole, and after each `=` before the first blank.
+
+    Behind the letters of short options, too, as in `-qc'git push'`.
+    """
     for argument in arguments:
         bare = _LEADS.sub("", argument, count=1)
         first = re.split(r"\s", bare, maxsplit=1)[0]
-        ends = [0, *(found.end() for found in re.finditer("=", first))]
+        ends = [0, *(found.end() for found in islice(re.finditer("=", first), MOST))]  # each is a text, or none is left
+        if _SHORT.match(argument):
+            ends += range(1, min(len(first), _LETTERS) + 1)
         for text in dict.fromkeys(_LEADS.sub("", bare[end:], count=1) for end in ends):
             if _TEXT.search(text.strip()):
                 yield text

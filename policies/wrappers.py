@@ -95,15 +95,54 @@ COMPUTING_BUILTINS: Final = _names(
 )
 """Builtins of bash that take names, and run a command substitution in the index of one."""
 
+SETTERS: Final = frozenset({"declare", "export", "local", "mapfile", "read", "readarray", "readonly", "typeset"})
+"""Builtins of bash that set the variables which they name."""
+
 INERT_GIT: Final = _names(
     "add blame branch checkout cherry-pick commit describe diff grep init log merge mv reset restore rev-list "
     "rev-parse revert rm show stash status switch tag"
 )
+RUNNING_OPTIONS: Final = _names(
+    "--compress-program --editor --exec --ext-diff --extcmd --hostname-bin --open-files-in-pager --pre --python "
+    "--python-executable --receive-pack --shell --to-command --tool --upload-pack"
+)
+"""Options whose value some program runs: one that has such an option is not inert."""
+DATA_OPTIONS: Final = _names(
+    "--author --cleanup --color --date --deselect --exclude --exclude-dir --file --format --glob --grep --ignore "
+    "--include --log-format --message --perl-regexp --pretty --regexp --replace --since --sort --trailer --until"
+)
+"""Options whose value is only text."""
 GIT_OPTIONS: Final = _of(
     "-p --paginate -P --no-pager --bare --no-replace-objects --no-lazy-fetch --literal-pathspecs --glob-pathspecs "
     "--noglob-pathspecs --icase-pathspecs --no-optional-locks --no-advice --version --help -h -v",
     "-C -c --git-dir --work-tree --namespace --exec-path --super-prefix --config-env --attr-source",
 )
+
+
+def runs_by_option(words: tuple[Word, ...]) -> bool:
+    """Whether an option of a program may name what that runs, so that the program is not inert, whichever it is.
+
+    That is so for the known ones, of which a beginning is enough, as many programs have it; and for any long one with
+    a value that could be a command line, unless it is known to take text.
+    """
+    for word in words[1:]:
+        if word.text == "--":
+            return False
+        name, joined, value = word.text.partition("=")
+        if len(name) > 2 and name.startswith("--"):
+            if any(option.startswith(name) for option in RUNNING_OPTIONS):
+                return True
+            if joined and name not in DATA_OPTIONS and re.search(r"[\s$`{}\\]", value):
+                return True
+    return False
+
+
+def is_inert_git(words: tuple[Word, ...], at: int) -> bool:
+    """Whether a command of git's that begins at a word does not run its arguments."""
+    if not words[at].literal or words[at].text not in INERT_GIT or runs_by_option(words[at:]):
+        return False
+    shows = words[at].text == "grep" and any(re.match(r"-[^-\s]*O", word.text) for word in words[at:])
+    return not shows  # in a program that is named behind `-O`
 
 
 def skip_options(wrapper: Wrapper, words: tuple[Word, ...], start: int = 1) -> int | None:

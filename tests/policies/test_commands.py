@@ -91,6 +91,11 @@ def test_everything_that_would_run_is_found(text: str, expected: list[str]) -> N
         ("hash -p x y", "changes what names mean"),
         ("fish -c a", "the language of fish"),
         ("git -c alias.a=push a", "gives a git command another name"),
+        ("GIT_CONFIG_PARAMETERS=\"'alias.st=push'\" git st", "changes what git's commands run"),
+        ("env GIT_CONFIG_COUNT=1 git x", "changes what git's commands run"),
+        ("GIT_CONFIG_GLOBAL=f; git x", "changes what git's commands run"),
+        ("export GIT_CONFIG_GLOBAL=f; git x", "changes what git's commands run"),
+        ('export "$V"; git x', "whose name is known only when it runs"),
         ("a | python -", "reads its code from its input"),
         ("let 'a[$(b)]'", "hands text that holds a command"),
         ("x='a[$(b)]'; bash -c '((x))'", "hands text that holds a command"),
@@ -129,3 +134,22 @@ def test_text_that_shells_read_differently_is_open() -> None:
         assert not any(part.open for part in read_command_line(text).parts), text
     assert not any(part.open for part in read_command_line("bash -c '[[ a || b ]]'").parts)
     assert any(part.open for part in read_command_line("sh -c '[[ a || b ]]'").parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git grep 'git push' docs",
+        "git commit --message='git push fails'",
+        "git log --grep='git push' --pretty='%h %s'",
+        "GIT_PAGER=cat git log",
+        "GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git status",
+        "rg -n 'git push' src",
+        "pip install x",
+    ],
+)
+def test_text_that_no_option_runs_is_no_command(text: str) -> None:
+    """What is only searched for or written down is neither doubted nor taken for a command."""
+    line = read_command_line(text)
+    assert (line.doubts, [part for part in line.suspicions if "push" in part.text]) == ([], [])
+    assert not any("push" in part.mentions for part in line.parts)
