@@ -43,8 +43,12 @@ UNKNOWN = (
 """What programs that assay does not know may run is looked for in their arguments."""
 LAYERS = ('[agents."*".rules]\nask = ["execute(curl *)"]\n', "[budget]\ntokens = 1000\n")
 LONG = " && ".join(f"echo {n} | grep -c {n}" for n in range(40))
+QUOTED = "python -c '" + '\\"' * 8_000 + "'"
+ARGUMENTS = "strace " + "a " * 8_000
+"""16 KB of what is looked at closely: quotes in code, and arguments that may be names of programs."""
 RULES = 1_000
 MEDIAN_MS = 1.0
+LONG_MS = 1_000.0
 LOAD_MS = 200.0
 
 
@@ -60,6 +64,8 @@ def main() -> int:
         ("floor: parse ordinary commands as bash", _floor(ORDINARY), None),
         ("decide, built-in rules, text in unknown programs", _median(built_in, UNKNOWN), MEDIAN_MS),
         ("decide, built-in rules, a line of 80 commands", _median(built_in, (LONG,)), None),
+        ("decide, built-in rules, 16 KB of quotes", _timed(lambda: _decide(built_in, QUOTED), 5), LONG_MS),
+        ("decide, built-in rules, 16 KB of arguments", _timed(lambda: _decide(built_in, ARGUMENTS), 5), LONG_MS),
         (f"load a file of {RULES} rules", _timed(lambda: parse_settings(large, name="large"), 15), LOAD_MS),
         (f"load it below {len(LAYERS)} other layers", _timed(lambda: _layered(large), 15), LOAD_MS),
         ("load it below itself", _timed(lambda: _layered(large, large), 5), None),
@@ -72,6 +78,10 @@ def main() -> int:
     for what, milliseconds, bound in rows:
         print(f"{what:<50}{milliseconds:>9.3f}{bound if bound is not None else '':>9}")
     return 0 if all(bound is None or milliseconds < bound for _, milliseconds, bound in rows) else 1
+
+
+def _decide(book: RuleBook, command: str) -> None:
+    book.decide("execute", {"command": command})
 
 
 def _layered(text: str, *above: str) -> None:

@@ -9,7 +9,7 @@ from assay.policies.commands import read_command_line
 from assay.policies.parts import Part
 from assay.policies.patterns import BREAK, DYNAMIC, CommandPattern, PatternIndex
 from assay.policies.rulings import Rule, RuleDecision, strictest
-from assay.policies.suspicions import are_spelled
+from assay.policies.suspicions import are_spelled, spans_of
 
 _SHOWN: Final = 200
 
@@ -124,10 +124,8 @@ class CommandRules:
 
         In text that shells read in different ways, the first word is enough.
         """
-        for start, token in enumerate(part.mentions):
-            if not token or token[0] == DYNAMIC:
-                continue
-            text = BREAK.join((token, DYNAMIC) if part.open else part.mentions[start:])
+        for span in spans_of(part.mentions):
+            text = f"{span.split(BREAK, 1)[0]}{BREAK}{DYNAMIC}" if part.open else span
             for number, pattern in self._index["deny"].candidates(text):
                 if pattern.prefix and (pattern.opens(text) or (DYNAMIC in text and pattern.may_meet(text))):
                     return self._rules["deny"][number]

@@ -34,7 +34,7 @@ from assay.policies.redirections import read_redirection
 from assay.policies.simple_commands import ShellText, SimpleCommand
 from assay.policies.words import Unreadable, Word, read_word
 
-MAX_CHARACTERS: Final = 1_000_000
+MAX_CHARACTERS: Final = 100_000
 MAX_DEPTH: Final = 100
 
 _TOO_DEEP: Final = "it is nested too deeply"

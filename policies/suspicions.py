@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from assay.policies.patterns import DYNAMIC
+from assay.policies.patterns import BREAK, DYNAMIC
 from assay.policies.words import Word
 from assay.policies.wrappers import SHELLS, WRAPPERS
 
@@ -24,7 +24,10 @@ _TEXT: Final = re.compile(r"\s|[$`{}*?\\]")
 _EXPANDED: Final = re.compile(r"\$?\{[^{}\s]*\}|\$\w+|[*?]+")
 _MARKS: Final = re.compile(r"[$'\"]")
 _CODED: Final = re.compile(r"\\+x([0-9a-fA-F]{1,2})|\\+([0-3]?[0-7]{1,2})")
-_QUOTED: Final = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
+_QUOTE: Final = re.compile("['\"]")
+_UP_TO: Final = {q: re.compile(rf"([^{q}\\]*(?:\\.[^{q}\\]*)*){q}", re.DOTALL) for q in "'\""}
+_REACH: Final = 64
+"""How many words a name is seen with; that there are more is noted, and may be anything."""
 
 
 def texts_in(arguments: Sequence[str]) -> Iterator[str]:
@@ -46,15 +49,39 @@ def texts_in(arguments: Sequence[str]) -> Iterator[str]:
 def texts_in_code(code: Sequence[str]) -> Iterator[str]:
     """Yield the quoted texts in code of another language that may be command lines."""
     for text in code:
-        for found in _QUOTED.finditer(text):
-            yield from texts_in([_unescaped(found[1] if found[1] is not None else found[2])])
+        for quoted in _quoted(text):
+            yield from texts_in([_unescaped(quoted)])
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield what stands in quotes, in time that grows as the text does."""
+    at, open_ones = 0, set[str]()
+    while (opening := _QUOTE.search(text, at)) is not None:
+        quote, at = opening.group(), opening.end()
+        if quote in open_ones:  # where one is never closed, none behind it is: it would have closed that one
+            continue
+        found = _UP_TO[quote].match(text, at)
+        if found is None:
+            open_ones.add(quote)
+        else:
+            at = found.end()
+            yield found[1]
 
 
 def tails_of(words: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
     """Yield what stands behind a program's name, from each word that could be the name of another one."""
     for start in range(1, len(words)):
         if words[start].literal and not words[start].text.startswith("-"):
-            yield tuple(words[start:])
+            more = (Word(DYNAMIC),) if start + _REACH < len(words) else ()
+            yield (*words[start : start + _REACH], *more)
+
+
+def spans_of(tokens: Sequence[str]) -> Iterator[str]:
+    """Yield what tokens spell as a command, from each of them that is known."""
+    for start, token in enumerate(tokens):
+        if token and token[0] != DYNAMIC:
+            more = (DYNAMIC,) if start + _REACH < len(tokens) else ()
+            yield BREAK.join((*tokens[start : start + _REACH], *more))
 
 
 def readings(text: str) -> str:

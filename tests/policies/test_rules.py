@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from assay.errors import ConfigurationError
@@ -241,3 +243,21 @@ def test_the_built_in_rules_let_a_role_work_and_stop_what_makes_no_sense(role: s
     held_out = book.decide("write_file", {"file_path": "/held_out/test_a.py", "content": ""}).outcome
     assert held_out == ("allow" if role == "tester" else "deny")
     assert book.decide("write_file", {"file_path": "/etc/profile", "content": ""}).outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "python -c '" + '\\"' * 30_000 + "'",
+        "strace " + "a " * 30_000,
+        "strace '" + "=" * 60_000 + " x'",
+        "python -c '" + "a b " * 15_000 + "'",
+    ],
+    ids=["escaped quotes", "words", "equals", "code"],
+)
+def test_a_long_line_is_judged_in_time_that_grows_as_it_does(text: str) -> None:
+    """Sixty kilobytes of what has to be looked at closely hold nobody up."""
+    book = RuleBook(ToolRules(deny=("execute(git push *)",), allow=("execute(*)",)))
+    began = time.process_time()
+    book.decide("execute", {"command": text})
+    assert time.process_time() - began < 4
