@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from assay.errors import ConfigurationError
 from assay.policies.file_rules import FILE_TOOLS
-from assay.policies.patterns import DYNAMIC, CommandPattern, PatternIndex
+from assay.policies.parts import Part
+from assay.policies.patterns import BREAK, DYNAMIC, CommandPattern, PatternIndex
 from assay.policies.rulings import Rule, parse_rule
+from assay.policies.words import Word
 
 _EVERYTHING: Final = ("*", "**")
 _WILD: Final = re.compile(r"[*?\[\\!]")
@@ -64,6 +66,39 @@ class Bounds:
 def rule_within(inner: str, outer: str) -> bool:
     """Whether a rule names nothing that the outer one does not. No, where that cannot be told, or one is no rule."""
     return Bounds([outer]).admit(inner)
+
+
+def may_share(asked: str, allowed: str) -> bool:
+    """Whether some call may be named by both rules. No, only where that is certain.
+
+    Args:
+        asked: a rule that looks at a command in every form: without assignments, options and the program's folder.
+        allowed: a rule that looks at it as it is written.
+    """
+    one, other = _parsed(asked), _parsed(allowed)
+    if one is None or other is None:
+        return True
+    if _is_file(one) or _is_file(other):
+        return _is_file(one) and _is_file(other) and (one.tool == other.tool or "*" in (one.tool, other.tool))
+    if one.tool != other.tool:
+        return False
+    pattern = CommandPattern(one.pattern)
+    return any(
+        pattern.may_meet(form) for text in CommandPattern(other.pattern).samples(DYNAMIC) for form in _forms(text)
+    )
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield the forms of a command of which parts are open, so that each form it may have fits one of them."""
+    words = text.split(BREAK)
+    first = words[0]
+    if "=" in first or DYNAMIC in first or re.search(r"\s", first):  # what the program is cannot be told
+        yield DYNAMIC
+        return
+    yield text
+    yield from Part(tuple(Word(word) for word in words)).forms()
+    kept = [DYNAMIC if DYNAMIC in word else word for word in words[1:] if DYNAMIC in word or not word.startswith("-")]
+    yield BREAK.join([first.rsplit("/", 1)[-1], *kept])
 
 
 def _parsed(text: str) -> Rule | None:

@@ -17,6 +17,7 @@ from assay.policies.tightness import (
     EVERY,
     NAMED,
     TIGHTNESS,
+    asked_within,
     common_rules,
     loosening_rules,
     pattern_of,
@@ -232,7 +233,10 @@ class _Combining:
             said.bound = tightness.meet(said.bound, value)
 
     def _settle_rules(self, role: str) -> None:
-        """Combine the rules of a role: `deny` and `ask` add up, `allow` is the lowest one's, within those above."""
+        """Combine the rules of a role: `deny` and `ask` add up, `allow` is the lowest one's, within those above.
+
+        What is asked of every role only bounds: it is asked as far as the role may do it otherwise.
+        """
         rules: dict[str, list[Any]] = {}
         places: dict[str, list[tuple[Layer, KeyPath]]] = {}
         for number, layer in enumerate(self._layers):
@@ -242,14 +246,41 @@ class _Combining:
                     given: Mapping[str, Sequence[Any]] = layer.document["agents"][name]["rules"]
                     path: KeyPath = ("agents", name, "rules")
                     for effect, item, text in loosening_rules(above, given) if name == role else ():
-                        self._loosenings.append(self._loose_rule(number, (*path, effect, item), text))
+                        self._loosenings.append(self._loose_rule(number, role, (*path, effect, item), text))
                     for effect in _LISTS:
                         if effect in given:
                             self._join(role, layer, path, effect, given[effect], rules, places)
+            self._narrow_asks(number, role, rules, places, above, rules.get("allow"))
+        if "allow" not in rules:
+            self._narrow_asks(number, role, rules, places, above, _plain(default_role(role).rules.allow))
         for effect, items in rules.items():
             self._put(("agents", role, "rules", effect), items)
             for item, origin in enumerate(places[effect]):
                 self._origins["agents", role, "rules", effect, item] = origin
+
+    def _narrow_asks(
+        self,
+        number: int,
+        role: str,
+        rules: dict[str, list[Any]],
+        places: dict[str, list[tuple[Layer, KeyPath]]],
+        above: Mapping[str, Sequence[Any]],
+        allowed: Sequence[Any] | None,
+    ) -> None:
+        """Take out of what every role is asked what this one may not do, and note what may lie in there."""
+        if allowed is None or "ask" not in rules:
+            return
+        asked = list(zip(rules["ask"], places["ask"], strict=True))
+        rules["ask"], places["ask"] = [], []
+        for rule, origin in asked:
+            kept = asked_within(rule, allowed) if origin[1][1] == EVERY else [rule]
+            if kept and origin[0] is self._layers[number] and origin[1][1] == EVERY:
+                for _, _, text in loosening_rules(above, {"ask": kept}):
+                    self._loosenings.append(self._loose_rule(number, role, origin[1], text))
+            for one in kept:
+                if one not in rules["ask"]:
+                    rules["ask"].append(one)
+                    places["ask"].append(origin)
 
     def _are_fixed(self, number: int, role: str, name: str) -> bool:
         """Note where a layer says rules that one above fixes, and say whether there are any."""
@@ -275,7 +306,11 @@ class _Combining:
         if effect != "allow":
             known = rules.setdefault(effect, [])
             kept = [n for n, rule in enumerate(given) if rule not in known]
-            places.setdefault(effect, []).extend(here[n] for n in kept)
+            found = places.setdefault(effect, [])
+            for n, rule in enumerate(given):
+                if rule in known and path[1] != EVERY and found[known.index(rule)][1][1] == EVERY:
+                    found[known.index(rule)] = here[n]  # said of the role itself, too, so that it is no mere bound
+            found.extend(here[n] for n in kept)
             known.extend(given[n] for n in kept)
         elif path[1] == EVERY:
             before = rules.get("allow", _plain(list(default_role(role).rules.allow)))
@@ -286,12 +321,12 @@ class _Combining:
         else:
             rules["allow"], places["allow"] = list(given), here
 
-    def _loose_rule(self, number: int, path: KeyPath, text: str) -> Loosening:
+    def _loose_rule(self, number: int, role: str, path: KeyPath, text: str) -> Loosening:
         layer = self._layers[number]
         above, said = next(
             (upper, said)
             for upper in reversed(self._layers[:number])
-            for name in (path[1], EVERY)
+            for name in (role, EVERY)
             if upper.holds(said := ("agents", name, "rules", "allow"))
         )
         words = "allows" if path[-2] == "allow" else "asks for"

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from assay.policies.egress import parse_destination, parse_network
-from assay.policies.inclusion import Bounds
+from assay.policies.inclusion import Bounds, may_share, rule_within
 from assay.policies.settings import ToolRule
 
 Kind = Literal["less", "more", "true", "ranked", "fewer", "added", "narrower", "rules", "kept", "free"]
@@ -147,6 +147,18 @@ def loosening_rules(
         for number, rule in enumerate(lower.get(effect, ()))
         if not within.admit(rule_text(rule))
     )
+
+
+def asked_within(asked: Any, allowed: Sequence[Any]) -> list[Any]:
+    """Return what of a rule that asks is allowed otherwise: the rule, rules that are allowed within it, or nothing.
+
+    Where that cannot be told the rule stays whole.
+    """
+    text, texts = rule_text(asked), [rule_text(rule) for rule in allowed]
+    if Bounds(texts).admit(text):
+        return [asked]
+    met = [rule for rule in texts if may_share(text, rule)]
+    return met if all(rule_within(rule, text) for rule in met) else [asked]
 
 
 def common_rules(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:

@@ -155,12 +155,12 @@ def test_rules_of_layers_add_up() -> None:
     policy = layered(
         "[agents.'*'.rules]\nask = ['execute(curl *)']\n",
         "[agents.coder.rules]\ndeny = ['execute(make *)']\nallow = ['execute(git *)', 'execute(curl *)']\n",
-        "[agents.coder.rules]\nask = ['execute(git commit *)']\nallow = ['execute(git *)']\n",
+        "[agents.coder.rules]\nask = ['execute(git commit *)']\nallow = ['execute(curl *)', 'execute(git *)']\n",
     )
     rules = policy.settings.role("coder").rules
     assert rules.deny[0] == "execute(make *)"
     assert rules.ask == ("execute(curl *)", "execute(git commit *)")
-    assert rules.allow == ("execute(git *)",)
+    assert rules.allow == ("execute(curl *)", "execute(git *)")
     assert policy.origin(("agents", "coder", "rules", "ask", 0)) == "org:2:8"
     assert policy.origin(("agents", "coder", "rules", "deny", 0)) == "repo:2:9"
     assert policy.origin(("agents", "coder", "rules", "ask", 1)) == "run:2:8"
@@ -168,6 +168,42 @@ def test_rules_of_layers_add_up() -> None:
     assert layered("[agents.'*'.rules]\nallow = ['execute(git *)']").settings.role("planner").rules.allow == (
         "execute(git *)",
     )
+
+
+@pytest.mark.parametrize(
+    ("layers", "asked"),
+    [
+        (("[agents.coder.rules]\nallow = ['execute(pytest *)']", "[agents.'*'.rules]\nask = ['execute(make *)']"), ()),
+        (("[agents.coder.rules]\nallow = ['execute(pytest *)']", "preset = 'guarded'"), ()),
+        (("preset = 'guarded'", "[agents.coder.rules]\nallow = ['execute(pytest *)']"), ()),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(pip *)']", "[agents.coder.rules]\nallow = ['execute(pip list *)']"),
+            ("execute(pip list *)",),
+        ),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(pip *)']", "[agents.coder.rules]\nallow = ['execute(/bin/pip *)']"),
+            ("execute(pip *)",),
+        ),
+        (("[agents.'*'.rules]\nask = ['execute(pip *)']",), ("execute(pip *)",)),
+        (
+            ("[agents.'*'.rules]\nask = ['execute(a *)']\n"
+             "[agents.coder.rules]\nask = ['execute(a *)']\nallow = ['execute(b *)']",),
+            ("execute(a *)",),
+        ),
+    ],
+)  # fmt: skip
+def test_what_every_role_is_asked_is_only_a_bound(layers: tuple[str, ...], asked: tuple[str, ...]) -> None:
+    """A question for all turns nothing that a role may not do into what it may be granted."""
+    assert layered(*layers).settings.role("coder").rules.ask == asked
+
+
+def test_a_question_for_all_that_may_reach_beyond_is_refused() -> None:
+    """Where it cannot be told whether it only asks for what may be done, it does not come in, and does not vanish."""
+    said = refused(
+        "[agents.coder.rules]\nallow = ['execute(* install a)']", "[agents.'*'.rules]\nask = ['execute(pip *)']"
+    )
+    assert said.startswith("repo:2:8: ")
+    assert "org:2:1" in said
 
 
 def test_what_is_said_of_all_holds_for_the_ones_named_beside_it() -> None:
@@ -244,11 +280,11 @@ PATHS = ("lib/src/x", "src/a/b", "lib/src/a/b", "/src/x", "src/a.py", "SRC/a.py"
 
 
 @settings(max_examples=400, deadline=None)
-@given(LISTS, LISTS)
-def test_no_lower_layer_allows_more(upper: dict[str, list[str]], lower: dict[str, list[str]]) -> None:
-    """Whatever rules a lower layer adds: it is refused, or no call comes out laxer than above."""
+@given(LISTS, LISTS, st.sampled_from(("writer", "*")))
+def test_no_lower_layer_allows_more(upper: dict[str, list[str]], lower: dict[str, list[str]], name: str) -> None:
+    """Whatever rules a lower layer adds, of a role or of all: it is refused, or no call comes out laxer than above."""
     above = read_layer("", name="org")
-    documents = [{"agents": {"writer": {"rules": rules}}} for rules in (upper, lower)]
+    documents = [{"agents": {"writer": {"rules": upper}}}, {"agents": {name: {"rules": lower}}}]
     layers = [above.__class__(name, document) for name, document in zip(("org", "repo"), documents, strict=True)]
     combined = combine(layers)
     if combined.loosenings or "allow" not in upper:
