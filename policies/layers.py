@@ -169,8 +169,11 @@ class _Combining:
                         self._note_added(path, layer, value, said)
                         value = tightness.meet(said.value or [], value)
                     said = _Said(value, value, (layer, path))
-            elif general in sayings and not self._refused(number, general, sayings[general], said, of=path):
-                self._spread(path, said, sayings[general], (layer, general))
+            elif general in sayings:
+                if said.origin is None:
+                    said = self._whole(number, path, said)
+                if not self._refused(number, general, sayings[general], said, of=path):
+                    self._spread(path, said, sayings[general], (layer, general))
         return said
 
     def _whole(self, number: int, path: KeyPath, said: _Said) -> _Said:
@@ -225,7 +228,8 @@ class _Combining:
         tightness = TIGHTNESS[pattern_of(path)]
         if said.origin is None:
             default = _plain(_default(path))
-            said.value = tightness.meet(default, value) if tightness.kind not in ("kept", "free") else value
+            fills = tightness.kind in ("kept", "free") or tightness.nothing
+            said.value = value if fills else tightness.meet(default, value)
             said.bound, said.origin = value, origin
         elif tightness.kind not in ("kept", "free"):
             if (met := tightness.meet(said.value, value)) != said.value:

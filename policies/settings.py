@@ -178,7 +178,8 @@ class GateSettings(Record):
     """For `security`: files or folders with semgrep's rules, on this machine, absolute or relative to what names
     them, the organisation's file or the repository; then semgrep runs beside bandit."""
     allowed: tuple[str, ...] = ()
-    """For `licences`: identifiers of SPDX that a dependency may have; empty takes the usual permissive ones."""
+    """For `licences`: identifiers of SPDX that a dependency may have; empty takes the usual permissive ones, and
+    `NONE` alone allows none."""
     on_failure: Literal["block", "ask", "warn"] = "ask"
     """What a failure means: the unit ends, a person may waive it, or it is only shown."""
 

@@ -39,11 +39,14 @@ class Tightness:
     kind: Kind
     ranks: tuple[str, ...] = ()
     """For what is ranked, from loose to tight."""
+    nothing: str = ""
+    """For a list that means a built-in one where it is empty: the entry that stands for none at all."""
 
     @property
     def words(self) -> str:
         """What is tighter, for people."""
-        return " < ".join(f"`{rank}`" for rank in self.ranks) if self.ranks else WORDS[self.kind]
+        words = " < ".join(f"`{rank}`" for rank in self.ranks) if self.ranks else WORDS[self.kind]
+        return f"{words}, but not none" if self.nothing else words
 
     def loosens(self, upper: Any, lower: Any) -> bool:
         """Whether `lower` allows anything that `upper` does not; None is what no layer said, and binds nobody."""
@@ -57,6 +60,8 @@ class Tightness:
             case "ranked":
                 return upper is not None and (lower is None or self._rank(lower) < self._rank(upper))
             case "fewer":
+                if self.nothing and not lower:
+                    return bool(upper)
                 return any(not any(_within(item, bound) for bound in upper) for item in lower)
             case "narrower":
                 return not _narrower(tuple(upper), tuple(lower))
@@ -80,8 +85,11 @@ class Tightness:
                         joined.append(item)
                 return joined
             case "fewer":
+                if self.nothing and not (one and other):
+                    return one
                 inside = [item for item in one if any(_within(item, bound) for bound in other)]
-                return [*inside, *(o for o in other if o not in inside and any(_within(o, bound) for bound in one))]
+                inside += [o for o in other if o not in inside and any(_within(o, bound) for bound in one)]
+                return inside or ([self.nothing] if self.nothing else [])
             case "kept" | "free" | "rules":
                 return one
             case "narrower":
@@ -257,7 +265,7 @@ TIGHTNESS: Final[Mapping[str, Tightness]] = MappingProxyType(
         "gates.*.paths": _ADDED,
         "gates.*.patterns": _ADDED,
         "gates.*.rules": _ADDED,
-        "gates.*.allowed": _FEWER,
+        "gates.*.allowed": Tightness("fewer", nothing="NONE"),  # as SPDX calls it
         "gates.*.on_failure": Tightness("ranked", ("warn", "ask", "block")),
         **_below("units.budget", _BUDGET),
         **_below("budget", _BUDGET),
