@@ -94,9 +94,12 @@ class Combined:
     loosenings: tuple[Loosening, ...]
 
 
-def combine(layers: Sequence[Layer]) -> Combined:
-    """Return what layers say together, from the upper one to the lowest, and every attempt to loosen."""
-    return _Combining(layers).result()
+def combine(layers: Sequence[Layer], *, roles: Iterable[str] = ()) -> Combined:
+    """Return what layers say together, from the upper one to the lowest, and every attempt to loosen.
+
+    What is said of every role holds for the four, for those that a layer names, and for the `roles` of a platform.
+    """
+    return _Combining(layers, (*ROLES, *roles)).result()
 
 
 @dataclass
@@ -110,8 +113,9 @@ class _Said:
 
 
 class _Combining:
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], roles: Sequence[str]) -> None:
         self._layers = layers
+        self._roles = roles
         self._sayings = [dict(_settings_in(layer.document, ())) for layer in layers]
         self._loosenings: list[Loosening] = []
         self._origins: dict[KeyPath, tuple[Layer, KeyPath]] = {}
@@ -136,7 +140,7 @@ class _Combining:
         tables = [t for layer in self._layers if isinstance(t := layer.document.get(table), Mapping)]
         names = dict.fromkeys(name for said in tables for name in said)
         if EVERY in names:
-            names |= dict.fromkeys({"agents": ROLES, "sandboxes": ("default",)}.get(table, ()))
+            names |= dict.fromkeys({"agents": self._roles, "sandboxes": ("default",)}.get(table, ()))
         return [name for name in names if name != EVERY]
 
     def _paths(self) -> Iterator[KeyPath]:

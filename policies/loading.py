@@ -146,7 +146,7 @@ def combine_layers(layers: Sequence[Layer], *, roles: Collection[str] = (), tool
     both places.
     """
     whole = tuple(part for layer in layers for part in _with_preset(layer))
-    combined = combine(whole)
+    combined = combine(whole, roles=roles)
     if combined.loosenings:
         raise _error(
             [(loose.layer, loose.path, loose.message) for loose in combined.loosenings],

@@ -217,6 +217,14 @@ def test_a_question_for_all_that_may_reach_beyond_is_refused() -> None:
     assert "org:2:1" in said
 
 
+def test_what_is_said_of_all_holds_for_the_roles_of_a_platform() -> None:
+    """A role that a program adds, and that no layer names, is bounded like the four."""
+    text = "[agents.'*'.budget]\ntokens = 5\n[agents.'*'.rules]\ndeny = ['execute(a *)']\n"
+    role = combine_layers([read_layer(text, name="org")], roles=["writer"]).settings.role("writer")
+    assert (role.budget.tokens, role.rules.deny) == (5, ("execute(a *)",))
+    assert "writer" not in combine_layers([read_layer(text, name="org")]).settings.agents
+
+
 def test_what_is_said_of_all_holds_for_the_ones_named_beside_it() -> None:
     """A list of one role adds to what the same layer says of all of them; what may be done it says for itself."""
     rules = layered(
