@@ -40,7 +40,17 @@ def explain_rule(
 
 
 def show_policy(*, effective: bool, repo: Path, config: Path | None, around: Around, state: Path | None) -> None:
-    """Print a preset, or the layers of a repository's policy, or what they come to."""
+    """Print a preset, or the layers of a repository's policy, or what they come to.
+
+    Raises UsageError where a preset alone is printed, and options name other layers.
+    """
+    others = {"--set": around.said, "--policy": around.organisation, "--config": config, "--repo": repo != Path()}
+    named = [option for option, given in others.items() if given]
+    if around.preset is not None and not effective and named:
+        raise UsageError(
+            f"--preset alone prints that preset, to which {', '.join(named)} adds nothing",
+            next_step="add --effective to see what the layers come to, or leave --preset out to see the layers",
+        )
 
     async def work(streams: Streams) -> None:
         if around.preset is not None and not effective:

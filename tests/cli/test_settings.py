@@ -172,3 +172,20 @@ def test_the_policy_is_shown(project: Project, monkeypatch: pytest.MonkeyPatch) 
     assert tomllib.loads(printed)["budget"]["tokens"] == 1000
     lower = call("policy", "show", "--effective", "--repo", project.repo, "--preset", "headless")
     assert "plan = false loosens what preset guarded:5:1 says" in lower.err
+
+
+def test_a_preset_alone_takes_no_other_layers(project: Project) -> None:
+    """What would be left out is refused, with the option that takes it in."""
+    assert call("policy", "show", "--preset", "guarded").out.startswith("# guarded")
+    for option, value in (
+        ("--set", "budget.tokens = 5"),
+        ("--repo", project.repo),
+        ("--config", "x"),
+        ("--policy", "x"),
+    ):
+        said = call("policy", "show", "--preset", "guarded", option, value)
+        assert said.code == 2
+        assert option in said.err
+        assert "--effective" in said.err
+    said = call("policy", "show", "--effective", "--preset", "guarded", "--repo", project.repo)
+    assert said.code == 0
