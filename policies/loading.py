@@ -24,6 +24,7 @@ from assay.policies.isolation import refusal
 from assay.policies.layers import BUILT_IN, Layer, combine
 from assay.policies.positions import KeyPath, Place, key_places, nearest_place
 from assay.policies.presets import PRESETS
+from assay.policies.prices import loosened_prices
 from assay.policies.settings import Settings
 from assay.policies.tightness import TIGHTNESS, pattern_of
 
@@ -147,9 +148,9 @@ def combine_layers(layers: Sequence[Layer], *, roles: Collection[str] = (), tool
     """
     whole = tuple(part for layer in layers for part in _with_preset(layer))
     combined = combine(whole, roles=roles)
-    if combined.loosenings:
+    if loosenings := (*combined.loosenings, *loosened_prices(whole)):
         raise _error(
-            [(loose.layer, loose.path, loose.message) for loose in combined.loosenings],
+            [(loose.layer, loose.path, loose.message) for loose in loosenings],
             next_step="take it out of the lower layer, have the upper one changed, or name another preset (--preset)",
         )
     settings = Settings.model_validate_json(json.dumps(combined.document), strict=True)
