@@ -148,7 +148,7 @@ def _for_this_machine(house: House, verdict: Verdict) -> Verdict:
     """Return a verdict whose witness can be seen with one command as it stands: with the path of this store in it."""
     if verdict.witness is None:
         return verdict
-    command = verdict.witness.command.replace(f'"${STORE_VARIABLE}"', shlex.quote(str(house.git.path)))
+    command = verdict.witness.command.replace(f'"${STORE_VARIABLE}"', shlex.quote(str(house.git.path)), 1)
     return verdict.model_copy(update={"witness": verdict.witness.model_copy(update={"command": command})})
 
 

@@ -33,7 +33,7 @@ def show_witness(run: str, claim: str | None, export: Path | None, *, as_json: b
                     files = await export_witness(assay.house, shown, export, engine, tell)
                 finally:
                     await engine.close()
-            command = shown.witness.command.replace(f'"${STORE_VARIABLE}"', shlex.quote(str(assay.house.git.path)))
+            command = shown.witness.command.replace(f'"${STORE_VARIABLE}"', shlex.quote(str(assay.house.git.path)), 1)
         if as_json:
             streams.line(_outline(shown, command, export, files))
             return

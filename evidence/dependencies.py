@@ -21,9 +21,10 @@ from assay.evidence.matrix import broken_ids, brought_ids, needed_ids
 from assay.evidence.refutation import TESTS
 from assay.evidence.together import together
 from assay.evidence.trials import Trials
+from assay.evidence.witness import bear_difference
 from assay.records.claims import ClaimKind
 from assay.records.sandboxes import Image
-from assay.records.verdicts import Step, Witness
+from assay.records.verdicts import Step
 
 ImageAt = Callable[[str], Awaitable[Image]]
 """From a commit to the image of the proof's profile with what the lock file at that commit pins.
@@ -154,14 +155,12 @@ def undeclared_dependencies(book: Book) -> Iterator[Refuted]:
         claim = facts.case.claim
         said = ", ".join(claim.draft.new_dependencies or ()) or "none"
         names = _some(tuple(dict.fromkeys(u.name for u in facts.dependencies.undeclared)))
-        witness = Witness(
-            argv=("git", "diff", claim.base, claim.head, "--", one.path),
-            image="",
-            tree=facts.tree,
+        witness = bear_difference(
+            claim,
+            facts.tree,
+            one.path,
             expected=f"the new dependencies are what the claim says: {said}",
             got=f"{one.path} brings {names}",
-            reproduced=0,
-            command=f'git --git-dir "$ASSAY_STORE" diff {claim.base} {claim.head} -- {one.path!r}',
         )
         yield Refuted(f"the claim says which dependencies are new ({said}), and {one.path} brings {names}", witness)
 

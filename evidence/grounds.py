@@ -33,7 +33,7 @@ from assay.evidence.refutation import (
     waiting_for_dependency,
 )
 from assay.evidence.twin_runs import blind_value, forged_ids, shown_forged
-from assay.evidence.witness import bear_witness
+from assay.evidence.witness import bear_difference, bear_witness
 from assay.records.claims import ClaimKind
 from assay.records.plans import Requirement
 from assay.records.verdicts import Witness
@@ -62,16 +62,12 @@ def contradictions(book: Book) -> Iterator[Refuted]:
     if kind not in (ClaimKind.DOCS, ClaimKind.TESTS) or not facts.program_changed:
         return
     path = facts.program_changed[0]
-    claim = facts.case.claim
-    argv = ("git", "diff", claim.base, claim.head, "--", path)
-    witness = Witness(
-        argv=argv,
-        image="",
-        tree=facts.tree,
+    witness = bear_difference(
+        facts.case.claim,
+        facts.tree,
+        path,
         expected=f"a change of kind {kind.value} leaves the program as it is",
         got=f"{path} holds other code",
-        reproduced=0,
-        command=f'git --git-dir "$ASSAY_STORE" diff {claim.base} {claim.head} -- {path!r}',
     )
     yield Refuted(f"the claim is of kind {kind.value}, and the change alters the program: {path}", witness)
 

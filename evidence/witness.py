@@ -9,6 +9,7 @@ from typing import Final
 from assay.evidence.runner_node import NODE_LAUNCHER
 from assay.evidence.runner_pytest import EMPTY_INI, LAST_OPTION, LAUNCHER, PRELUDE
 from assay.policies.settings import ProjectSettings
+from assay.records.claims import Claim
 from assay.records.evidence import Evidence, Surroundings
 from assay.records.verdicts import Witness
 from assay.sandboxes.protocol import WORKSPACE
@@ -20,6 +21,21 @@ _MOST_BEFORE: Final = 200
 """Tests that a command line names before the one that it is about."""
 _JUDGE_ONLY: Final = frozenset({"PYTEST_DISABLE_PLUGIN_AUTOLOAD"})
 """Variables that have a meaning only together with the judge's launcher."""
+
+
+def bear_difference(claim: Claim, tree: str, path: str, *, expected: str, got: str) -> Witness:
+    """Return the witness that the two trees of a claim are: nothing has to be executed to see it.
+
+    Args:
+        claim: what the trees contradict.
+        tree: of its head.
+        path: file in which they do, as its author named it.
+        expected: what the claim says of it.
+        got: what is there.
+    """
+    argv = ("git", "--literal-pathspecs", "diff", claim.base, claim.head, "--", path)
+    command = f'git --git-dir "${STORE_VARIABLE}" {shlex.join(argv[1:])}'
+    return Witness(argv=argv, image="", tree=tree, expected=expected, got=got, reproduced=0, command=command)
 
 
 def bear_witness(

@@ -108,7 +108,7 @@ def test_what_the_claim_does_not_name_refutes() -> None:
     assert found.status is REFUTED
     assert found.reasons[0] == "the claim says which dependencies are new (none), and pyproject.toml brings attrs"
     assert found.witness is not None
-    assert found.witness.command.endswith("-- 'pyproject.toml'")
+    assert found.witness.command.endswith("-- pyproject.toml")
 
 
 @pytest.mark.parametrize(

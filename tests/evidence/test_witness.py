@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from assay.evidence.witness import STORE_VARIABLE
-from assay.records.claims import ClaimKind
+from assay.evidence.witness import STORE_VARIABLE, bear_difference
+from assay.records.claims import Claim, ClaimDraft, ClaimKind
 from assay.records.verdicts import Verdict, VerdictStatus
 
 from .conftest import BASE, FIXED, Files, World
@@ -59,3 +60,26 @@ async def test_the_command_line_of_a_contradiction_shows_the_difference(world: W
     shown = see_again(world, await world.prove(base, head, ClaimKind.DOCS))
     assert shown.returncode == 0
     assert "-    return sum(values) / (len(values) + 1)" in shown.stdout
+
+
+def test_a_path_that_its_author_named_executes_nothing(tmp_path: Path) -> None:
+    """Somebody pastes the line that compares two trees; the file's name is a name there, whatever it holds."""
+    path = ":(glob)it's $(touch made)`touch made`.py"
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path))
+    subprocess.run([*git, "init", "-q"], check=True)
+    made = []
+    for text in ("1\n", "2\n"):
+        (tmp_path / path).write_text(text)
+        subprocess.run([*git, "add", "-A"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", text], check=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        made.append(done.stdout.strip())
+    draft = ClaimDraft(kind=ClaimKind.DOCS, statement="words")
+    claim = Claim(id="c1", author="a", base=made[0], head=made[1], draft=draft)
+    witness = bear_difference(claim, "0" * 40, path, expected="the same", got="another")
+    environment = {**os.environ, "ASSAY_STORE": str(tmp_path / ".git")}
+    shown = subprocess.run(
+        witness.command, shell=True, check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "-1\n+2" in shown.stdout
+    assert not (tmp_path / "made").exists()
