@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import secrets
 import tarfile
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from assay.app.archives import add_entry
 from assay.app.configuration import settings_for
 from assay.app.service import CHECK
 from assay.app.wiring import House, open_house
@@ -19,7 +19,7 @@ from assay.errors import ConfigurationError, RepositoryMissing
 from assay.policies.loading import default_settings
 from assay.policies.settings import Settings
 from assay.records.sandboxes import SandboxOwner, SandboxProfile
-from assay.records.trees import EXECUTABLE, SYMLINK, Tree
+from assay.records.trees import Tree
 from assay.sandboxes.engine import Engine
 from assay.sandboxes.owners import OwnerProcess
 from assay.sandboxes.profiles import base_environment
@@ -69,14 +69,7 @@ class Shell:
             for name, file in sorted(taken.tree.items()):
                 data = taken.fresh.get(file.oid)
                 data = self._git.contents.read(file.oid) if data is None else data
-                entry = tarfile.TarInfo(name)
-                entry.mode = 0o755 if file.mode == EXECUTABLE else 0o644
-                if file.mode == SYMLINK:
-                    entry.type, entry.linkname = tarfile.SYMTYPE, data.decode(errors="surrogateescape")
-                    archive.addfile(entry)
-                else:
-                    entry.size = len(data)
-                    archive.addfile(entry, io.BytesIO(data))
+                add_entry(archive, name, file, data)
         return len(taken.tree)
 
     async def _image_environment(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from assay.app.archives import add_entry
 from assay.app.manifests import entries_of
 from assay.app.wiring import House
 from assay.errors import DiskFull, ImageMissing, InfrastructureError, RunError, UsageError
@@ -26,7 +27,7 @@ from assay.evidence.witness import reading_archive
 from assay.records.entries import EntryKind
 from assay.records.evidence import Evidence
 from assay.records.sandboxes import Image
-from assay.records.trees import EXECUTABLE, GITLINK, SYMLINK, Tree
+from assay.records.trees import GITLINK, Tree
 from assay.records.verdicts import Verdict, Witness
 from assay.reports.untrusted import make_visible
 from assay.sandboxes.engine import Engine
@@ -231,14 +232,7 @@ class _Parcel:
             for path, file in sorted(tree.items()):
                 if file.mode == GITLINK:
                     continue
-                entry, data = tarfile.TarInfo(path), read(file.oid)
-                entry.mode = 0o755 if file.mode == EXECUTABLE else 0o644
-                if file.mode == SYMLINK:
-                    entry.type, entry.linkname = tarfile.SYMTYPE, data.decode(errors="surrogateescape")
-                    archive.addfile(entry)
-                else:
-                    entry.size = len(data)
-                    archive.addfile(entry, io.BytesIO(data))
+                add_entry(archive, path, file, read(file.oid))
 
     def check_room(self, needed: int) -> None:
         """Raise DiskFull where so many bytes do not fit; better now than after minutes."""

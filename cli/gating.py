@@ -53,7 +53,9 @@ def judge_gates(
                 counts = {outcome: sum(result.outcome == outcome for result in results) for outcome in _STYLES}
                 streams.line({"run": run, "source": found.source, "gates": len(results), "outcomes": counts})
             elif not results:
-                streams.page.print(f"{found.source} names no gates; docs/gates.md", soft_wrap=True)
+                streams.page.print(
+                    f"The policy ({found.source}) has no gates; docs/gates.md says which there are", soft_wrap=True
+                )
             return results
 
     outcomes = {result.outcome for result in run_session(work)}
